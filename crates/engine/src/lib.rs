@@ -1,0 +1,1 @@
+//! The data plane: ingest, retrieve, answer and cite.

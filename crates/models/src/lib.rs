@@ -1,0 +1,1 @@
+//! Everything that runs or calls a model: the built-in embedder and the token counters.

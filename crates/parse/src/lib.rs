@@ -1,0 +1,1 @@
+//! Bytes to text with pages, headings and spans; pure, synchronous and bounded.

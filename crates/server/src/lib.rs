@@ -1,0 +1,1 @@
+//! HTTP: the native API, the compatible surfaces and the embedded page.

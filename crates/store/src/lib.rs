@@ -1,0 +1,1 @@
+//! The truth (SQLite) and its derived views (text, vector, graph).

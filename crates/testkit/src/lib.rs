@@ -1,0 +1,1 @@
+//! Fixture builders and conformance suites; for tests only.

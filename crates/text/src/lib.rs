@@ -1,0 +1,1 @@
+//! Pure text analysis shared by indexing and querying.

@@ -1,0 +1,195 @@
+//! Durable work on documents and how it reports.
+
+use serde::{Deserialize, Serialize};
+
+use crate::document::Problem;
+use crate::id::{ContentHash, DocumentId, JobId};
+
+/// What a job does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum JobKind {
+    /// Adds or updates documents.
+    Add,
+    /// Rebuilds the views.
+    Reindex,
+}
+
+/// Where a job stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum JobState {
+    /// Waiting.
+    Queued,
+    /// Running.
+    Running,
+    /// Every item ended; some may have failed.
+    Done,
+    /// Cancelled by a user.
+    Cancelled,
+}
+
+/// A step of the work on one document.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Stage {
+    /// Bytes to text.
+    Parse,
+    /// Text to chunks.
+    Chunk,
+    /// Entities and relations.
+    Extract,
+    /// Vectors.
+    Embed,
+    /// The transaction.
+    Commit,
+    /// The views follow.
+    Index,
+}
+
+/// Items of a job by outcome.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct JobCounts {
+    /// All items.
+    pub total: u64,
+    /// Waiting or being worked on.
+    pub open: u64,
+    /// Indexed as a new document or a new version.
+    pub ready: u64,
+    /// The same bytes were already indexed under this source, or under another one.
+    pub duplicate: u64,
+    /// No text in it.
+    pub needs_ocr: u64,
+    /// Failed.
+    pub failed: u64,
+    /// Cancelled.
+    pub cancelled: u64,
+}
+
+/// A job. Times are Unix milliseconds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Job {
+    /// Identity.
+    pub id: JobId,
+    /// What it does.
+    pub kind: JobKind,
+    /// Where it stands.
+    pub state: JobState,
+    /// A caller's own name for it, unique in the workspace (LightRAG's track id).
+    pub label: Option<String>,
+    /// Outcomes.
+    pub counts: JobCounts,
+    /// Accepted.
+    pub created_at: i64,
+    /// First item taken up.
+    pub started_at: Option<i64>,
+    /// Ended.
+    pub ended_at: Option<i64>,
+}
+
+/// One document of a job.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct JobItem {
+    /// The document.
+    pub document: DocumentId,
+    /// Display name.
+    pub name: String,
+    /// `queued`, `processing`, `ready`, `duplicate`, `needs-ocr`, `failed`, `cancelled`.
+    pub outcome: String,
+    /// The document whose bytes are the same, for `duplicate`.
+    pub duplicate_of: Option<DocumentId>,
+    /// Why it failed.
+    pub problem: Option<Problem>,
+}
+
+/// A document handed in.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewItem {
+    /// Where it comes from; decides its identity.
+    pub source: String,
+    /// Display name.
+    pub name: String,
+    /// The original bytes.
+    pub bytes: Vec<u8>,
+    /// Labels to give it.
+    pub tags: Vec<String>,
+    /// Metadata that overrides what the parser finds.
+    pub metadata: crate::document::Metadata,
+}
+
+/// A job to be accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewJob {
+    /// Its id; enqueueing more items under an existing open id extends that job.
+    pub id: JobId,
+    /// A caller's own name for it.
+    pub label: Option<String>,
+    /// The documents.
+    pub items: Vec<NewItem>,
+}
+
+/// An item handed to a worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PendingItem {
+    /// Row id of the item.
+    pub item: i64,
+    /// Its job.
+    pub job: JobId,
+    /// The document.
+    pub document: DocumentId,
+    /// Where it comes from.
+    pub source: String,
+    /// Display name.
+    pub name: String,
+    /// The original bytes.
+    pub bytes: Vec<u8>,
+    /// Their hash.
+    pub hash: ContentHash,
+    /// Labels to give it.
+    pub tags: Vec<String>,
+    /// Metadata that overrides what the parser finds.
+    pub metadata: crate::document::Metadata,
+}
+
+/// What followers of a job hear. Rates and times are measured over the last seconds.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(tag = "type", rename_all = "kebab-case")]
+pub enum JobEvent {
+    /// A document moved to a step.
+    Stage {
+        /// The job.
+        job: JobId,
+        /// The document.
+        document: DocumentId,
+        /// Its name.
+        name: String,
+        /// The step.
+        stage: Stage,
+    },
+    /// A document ended.
+    Item {
+        /// The job.
+        job: JobId,
+        /// The document.
+        document: DocumentId,
+        /// Its name.
+        name: String,
+        /// As in [`JobItem::outcome`].
+        outcome: String,
+        /// Why it failed.
+        problem: Option<Problem>,
+    },
+    /// How far the job is.
+    Progress {
+        /// The job.
+        job: JobId,
+        /// Its state.
+        state: JobState,
+        /// Outcomes so far.
+        counts: JobCounts,
+        /// Documents per second.
+        rate: f64,
+        /// Estimated seconds left; absent before the first documents ended.
+        left_s: Option<f64>,
+    },
+}

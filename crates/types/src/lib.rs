@@ -1,0 +1,50 @@
+//! The vocabulary of Lorekeep: nouns, ids, ports and error codes.
+//!
+//! Everything that crosses a crate boundary is named here once. This crate knows no runtime, no
+//! HTTP, no file system and no vendor; it holds values, the arithmetic on them, and the traits
+//! ([`Store`], [`Workspace`], [`Snapshot`], [`EmbeddingModel`], [`DocumentParser`] …) through which
+//! the engine reaches the rest of the world.
+
+mod chunk;
+mod context;
+mod document;
+mod error;
+mod graph;
+mod id;
+mod job;
+mod model;
+mod parser;
+mod phrase_graph;
+mod query;
+mod snapshot;
+mod span;
+mod store;
+mod usage;
+
+pub use chunk::{ChunkFilter, ChunkSet, NewChunk, StoredChunk};
+pub use context::{Cancel, Clock, Ids, RequestContext};
+pub use document::{
+    DocumentFilter, DocumentOrder, DocumentPage, DocumentRecord, DocumentState, DocumentText, Heading, Metadata,
+    OrderField, PageRequest, PageSpan, ParsedDocument, Problem, StateCounts,
+};
+pub use error::{Error, ErrorCode, Result};
+pub use graph::{
+    EntityDetail, EntityEdit, EntityKind, Extraction, GraphEdit, GraphStats, NewEntity, NewMention, NewRelation,
+    Neighbourhood, RelationDetail, RelationEdit,
+};
+pub use id::{ChunkId, ContentHash, DocumentId, EntityId, JobId, RelationId, VersionId, WorkspaceName};
+pub use job::{Job, JobCounts, JobEvent, JobItem, JobKind, JobState, NewItem, NewJob, PendingItem, Stage};
+pub use model::{EmbeddingModel, EmbeddingModelId, TokenCounter, Vector};
+pub use parser::{DocumentParser, Format, ParseInput};
+pub use phrase_graph::*;
+pub use query::{
+    Answer, AnswerKind, AskRequest, BridgeSentence, Citation, EntityRef, Evidence, Keywords, Mode, Reason,
+    Retrieval, SearchRequest,
+};
+pub use snapshot::{CorpusStats, LexicalField, ScoredChunk, Snapshot, VectorKind};
+pub use span::{ByteSpan, CharSpan, char_span};
+pub use store::{
+    ChunkVector, CommitOutcome, DocumentWrite, EmbedTask, IntegrityReport, Store, VectorWrite, Workspace,
+    WorkspaceSummary,
+};
+pub use usage::Usage;
