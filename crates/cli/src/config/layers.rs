@@ -1,0 +1,240 @@
+//! Configuration as written: every value with the place it came from. Later layers win.
+//!
+//! Defaults, `/etc/lorekeep/config.toml`, the user's `config.toml`, `./lorekeep.toml`, `./.env`, the
+//! environment, command flags.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+
+use super::keys::{self, KEYS};
+
+/// Where a value came from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The table of keys.
+    Default,
+    /// A file and, when it is known, a line.
+    File(PathBuf, Option<usize>),
+    /// An environment variable.
+    Environment(String),
+    /// A command flag.
+    Flag(&'static str),
+}
+
+impl std::fmt::Display for Origin {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Default => f.write_str("default"),
+            Self::File(path, Some(line)) => write!(f, "file {}:{line}", path.display()),
+            Self::File(path, None) => write!(f, "file {}", path.display()),
+            Self::Environment(name) => write!(f, "env {name}"),
+            Self::Flag(name) => write!(f, "flag {name}"),
+        }
+    }
+}
+
+/// What the layers are read from; tests give their own.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    /// Configuration files, weakest first; a missing one is skipped unless it is `required`.
+    pub files: Vec<PathBuf>,
+    /// A file named by the user, which must exist.
+    pub required: Option<PathBuf>,
+    /// A `.env` file; skipped when missing.
+    pub dotenv: Option<PathBuf>,
+    /// The environment.
+    pub environment: Vec<(String, String)>,
+    /// Command flags as `(key, flag, value)`.
+    pub flags: Vec<(&'static str, &'static str, String)>,
+}
+
+/// The user's own configuration file.
+pub fn user_config_path() -> Option<PathBuf> {
+    super::resolve::base_folder("XDG_CONFIG_HOME", ".config").map(|folder| folder.join("lorekeep/config.toml"))
+}
+
+/// Values and their origins by key path.
+#[derive(Clone, Debug)]
+pub struct Layers {
+    values: BTreeMap<&'static str, (String, Origin)>,
+}
+
+impl Layers {
+    /// Reads every layer. All unknown keys are reported together.
+    pub fn read(sources: &Sources) -> Result<Self> {
+        let mut layers =
+            Self { values: KEYS.iter().map(|key| (key.path, (key.default.to_owned(), Origin::Default))).collect() };
+        let mut faults = Vec::new();
+        for path in &sources.files {
+            if path.exists() {
+                layers.read_file(path, &mut faults)?;
+            }
+        }
+        if let Some(path) = &sources.required {
+            layers.read_file(path, &mut faults)?;
+        }
+        if let Some(path) = sources.dotenv.as_deref().filter(|path| path.exists()) {
+            layers.read_dotenv(path, &mut faults)?;
+        }
+        layers.read_environment(&sources.environment, &mut faults);
+        for (key, flag, value) in &sources.flags {
+            layers.set(key, value.clone(), Origin::Flag(flag), &mut faults);
+        }
+        if !faults.is_empty() {
+            bail!("the configuration has unknown keys\n  {}", faults.join("\n  "));
+        }
+        Ok(layers)
+    }
+
+    /// The value and origin of a known key.
+    pub fn get(&self, path: &str) -> Option<(&str, &Origin)> {
+        self.values.get(path).map(|(value, origin)| (value.as_str(), origin))
+    }
+
+    fn set(&mut self, path: &str, value: String, origin: Origin, faults: &mut Vec<String>) {
+        match keys::find(path) {
+            Some(key) => {
+                self.values.insert(key.path, (value, origin));
+            }
+            None => {
+                let hint = keys::nearest(path).map(|near| format!(", did you mean `{near}`?")).unwrap_or_default();
+                faults.push(format!("`{path}` ({origin}) is unknown{hint}"));
+            }
+        }
+    }
+
+    fn read_file(&mut self, path: &Path, faults: &mut Vec<String>) -> Result<()> {
+        let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        let table: toml::Table =
+            text.parse().with_context(|| format!("{} is not valid TOML", path.display()))?;
+        let mut found = Vec::new();
+        flatten("", &table, &mut found);
+        for (key, value) in found {
+            let line = line_of(&text, &key);
+            self.set(&key, value, Origin::File(path.to_owned(), line), faults);
+        }
+        Ok(())
+    }
+
+    fn read_dotenv(&mut self, path: &Path, faults: &mut Vec<String>) -> Result<()> {
+        let lines = dotenvy::from_path_iter(path).with_context(|| format!("cannot read {}", path.display()))?;
+        for line in lines {
+            let (name, value) = line.with_context(|| format!("{} has a line that cannot be read", path.display()))?;
+            if let Some(key) = key_of_variable(&name) {
+                self.set(&key, value, Origin::File(path.to_owned(), None), faults);
+            }
+        }
+        Ok(())
+    }
+
+    fn read_environment(&mut self, environment: &[(String, String)], faults: &mut Vec<String>) {
+        let plain_port = environment.iter().find(|(name, _)| name == "PORT");
+        if let Some((name, port)) = plain_port.filter(|(_, port)| port.parse::<u16>().is_ok()) {
+            self.set("server.bind", format!("127.0.0.1:{port}"), Origin::Environment(name.clone()), faults);
+        }
+        for (name, value) in environment {
+            if let Some(key) = key_of_variable(name) {
+                self.set(&key, value.clone(), Origin::Environment(name.clone()), faults);
+            }
+        }
+    }
+}
+
+/// `LOREKEEP_SERVER__BIND` → `server.bind`. Variables without `__` (such as `LOREKEEP_LOG`) are not keys,
+/// but the short forms named in the command's help are.
+fn key_of_variable(name: &str) -> Option<String> {
+    let rest = name.strip_prefix("LOREKEEP_")?;
+    match rest {
+        "DATA" => Some("data.dir".to_owned()),
+        "CONFIG" | "WORKSPACE" | "SERVER" => None,
+        _ => Some(rest.to_lowercase().replace("__", ".")),
+    }
+}
+
+fn flatten(prefix: &str, table: &toml::Table, found: &mut Vec<(String, String)>) {
+    for (name, value) in table {
+        let path = if prefix.is_empty() { name.clone() } else { format!("{prefix}.{name}") };
+        match value {
+            toml::Value::Table(inner) => flatten(&path, inner, found),
+            toml::Value::Array(items) => {
+                let words: Vec<String> = items.iter().map(plain).collect();
+                found.push((path, words.join(":")));
+            }
+            other => found.push((path, plain(other))),
+        }
+    }
+}
+
+fn plain(value: &toml::Value) -> String {
+    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
+}
+
+/// The line on which the last part of `key` is assigned inside its table; good enough to point at.
+fn line_of(text: &str, key: &str) -> Option<usize> {
+    let (table, name) = key.rsplit_once('.').unwrap_or(("", key));
+    let mut current = String::new();
+    for (number, line) in text.lines().enumerate() {
+        let line = line.trim();
+        if let Some(header) = line.strip_prefix('[').and_then(|rest| rest.strip_suffix(']')) {
+            current = header.trim().to_owned();
+        } else if let Some((left, _)) = line.split_once('=') {
+            let left = left.trim();
+            if (current == table && left == name) || (current.is_empty() && left == key) {
+                return Some(number + 1);
+            }
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    fn sources(folder: &Path) -> Sources {
+        Sources { files: vec![folder.join("config.toml")], dotenv: Some(folder.join(".env")), ..Sources::default() }
+    }
+
+    #[test]
+    fn later_layers_win_and_say_where_they_come_from() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("config.toml");
+        std::fs::write(&file, "# mine\n[server]\nbind = \"127.0.0.1:1\"\nmax_body_mib = 7\n").unwrap();
+        std::fs::write(folder.path().join(".env"), "LOREKEEP_SERVER__BIND=127.0.0.1:2\n").unwrap();
+        let mut sources = sources(folder.path());
+        let layers = Layers::read(&sources).unwrap();
+        assert_eq!(layers.get("server.bind").unwrap().0, "127.0.0.1:2");
+        assert_eq!(layers.get("server.max_body_mib").unwrap(), ("7", &Origin::File(file, Some(4))));
+
+        sources.environment = vec![("LOREKEEP_SERVER__BIND".into(), "127.0.0.1:3".into())];
+        let layers = Layers::read(&sources).unwrap();
+        assert_eq!(layers.get("server.bind").unwrap().0, "127.0.0.1:3");
+
+        sources.flags = vec![("server.bind", "--port", "127.0.0.1:4".into())];
+        let layers = Layers::read(&sources).unwrap();
+        assert_eq!(layers.get("server.bind").unwrap(), ("127.0.0.1:4", &Origin::Flag("--port")));
+    }
+
+    #[test]
+    fn every_unknown_key_is_named_with_a_suggestion() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("config.toml"), "[server]\nbnid = \"x\"\n[colour]\nx = 1\n").unwrap();
+        let error = Layers::read(&sources(folder.path())).unwrap_err().to_string();
+        assert!(error.contains("`server.bnid`") && error.contains("did you mean `server.bind`?"), "{error}");
+        assert!(error.contains("`colour.x`"), "{error}");
+    }
+
+    #[test]
+    fn the_plain_port_variable_is_honoured_below_our_own() {
+        let environment =
+            vec![("PORT".into(), "8080".into()), ("LOREKEEP_SERVER__BIND".into(), "127.0.0.1:9".into())];
+        let mut sources = Sources { environment, ..Sources::default() };
+        assert_eq!(Layers::read(&sources).unwrap().get("server.bind").unwrap().0, "127.0.0.1:9");
+        sources.environment.pop();
+        assert_eq!(Layers::read(&sources).unwrap().get("server.bind").unwrap().0, "127.0.0.1:8080");
+    }
+}

@@ -1,0 +1,9 @@
+//! Configuration in two stages: as written (defaults, files, environment, flags, each value with its
+//! origin) and as resolved (typed, validated, immutable). [`keys`] holds the one table of keys.
+
+pub mod keys;
+mod layers;
+mod resolve;
+
+pub use layers::{Layers, Origin, Sources, user_config_path};
+pub use resolve::Config;

@@ -1,0 +1,146 @@
+//! Configuration as resolved: typed, validated, immutable. All faults are reported together.
+
+use std::net::ToSocketAddrs;
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+
+use super::keys::{KEYS, Kind};
+use super::layers::Layers;
+
+/// The settings the program runs with.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// The data folder.
+    pub data_dir: PathBuf,
+    /// Address to listen on.
+    pub bind: String,
+    /// Largest upload, bytes.
+    pub max_body_bytes: usize,
+    /// Requests at once.
+    pub max_concurrent_requests: usize,
+    /// Time limit of a question, seconds.
+    pub request_timeout_s: u64,
+    /// Documents at once.
+    pub parallel: usize,
+    /// Largest document, bytes.
+    pub max_file_bytes: u64,
+    /// `structure` or `fixed`.
+    pub chunking: String,
+    /// Tokens per chunk; `None` means the strategy's own.
+    pub chunk_tokens: Option<usize>,
+    /// Overlap of fixed chunks, tokens.
+    pub chunk_overlap: usize,
+    /// Folders to watch.
+    pub watch: Vec<PathBuf>,
+    /// Folder of LightRAG's scan.
+    pub input_dir: Option<PathBuf>,
+    /// `error` … `trace`.
+    pub log_level: String,
+    /// `auto`, `text` or `json`.
+    pub log_format: String,
+}
+
+impl Config {
+    /// Validates the layers.
+    pub fn resolve(layers: &Layers) -> Result<Self> {
+        let faults = faults(layers);
+        if !faults.is_empty() {
+            bail!("the configuration is not valid\n  {}", faults.join("\n  "));
+        }
+        let text = |path: &str| layers.get(path).map(|(value, _)| value.to_owned()).unwrap_or_default();
+        let number = |path: &str| text(path).parse::<usize>().ok();
+        let folder = |path: &str| Some(text(path)).filter(|value| !value.is_empty()).map(|value| expand(&value));
+        Ok(Self {
+            data_dir: folder("data.dir").or_else(default_data_dir).unwrap_or_else(|| PathBuf::from("lorekeep-data")),
+            bind: text("server.bind"),
+            max_body_bytes: number("server.max_body_mib").unwrap_or(256) << 20,
+            max_concurrent_requests: number("server.max_concurrent_requests").unwrap_or(64),
+            request_timeout_s: number("server.request_timeout_s").unwrap_or(60) as u64,
+            parallel: number("ingest.parallel").filter(|count| *count > 0).unwrap_or_else(cores),
+            max_file_bytes: (number("ingest.max_file_mib").unwrap_or(200) as u64) << 20,
+            chunking: text("ingest.chunking"),
+            chunk_tokens: number("ingest.chunk_tokens"),
+            chunk_overlap: number("ingest.chunk_overlap").unwrap_or(100),
+            watch: text("ingest.watch").split(':').filter(|path| !path.is_empty()).map(expand).collect(),
+            input_dir: folder("ingest.input_dir"),
+            log_level: text("log.level"),
+            log_format: text("log.format"),
+        })
+    }
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, std::num::NonZero::get)
+}
+
+/// Every value that breaks its key's rule, as one line each.
+fn faults(layers: &Layers) -> Vec<String> {
+    let mut faults = Vec::new();
+    for key in KEYS {
+        let Some((value, origin)) = layers.get(key.path) else { continue };
+        if value.is_empty() && key.default.is_empty() {
+            continue;
+        }
+        let valid = match key.kind {
+            Kind::Text | Kind::Folder | Kind::Folders => true,
+            Kind::Address => value.to_socket_addrs().is_ok(),
+            Kind::Number(least, most) => value.parse::<u64>().is_ok_and(|number| (least..=most).contains(&number)),
+            Kind::Switch => matches!(value, "true" | "false"),
+            Kind::Choice(words) => words.contains(&value),
+        };
+        if !valid {
+            faults.push(format!("`{}` is `{value}` ({origin}); it must be {}", key.path, key.kind.describe()));
+        }
+    }
+    faults
+}
+
+/// Replaces a leading `~`.
+fn expand(path: &str) -> PathBuf {
+    match path.strip_prefix("~/") {
+        Some(rest) => std::env::home_dir().map_or_else(|| PathBuf::from(path), |home| home.join(rest)),
+        None => PathBuf::from(path),
+    }
+}
+
+/// A base folder of the XDG specification: the variable when it holds an absolute path, else `~/fallback`.
+pub fn base_folder(variable: &str, fallback: &str) -> Option<PathBuf> {
+    std::env::var_os(variable)
+        .map(PathBuf::from)
+        .filter(|path| path.is_absolute())
+        .or_else(|| std::env::home_dir().map(|home| home.join(fallback)))
+}
+
+fn default_data_dir() -> Option<PathBuf> {
+    base_folder("XDG_DATA_HOME", ".local/share").map(|folder| folder.join("lorekeep"))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+    use crate::config::Sources;
+
+    #[test]
+    fn defaults_are_valid() {
+        let config = Config::resolve(&Layers::read(&Sources::default()).unwrap()).unwrap();
+        assert_eq!(config.bind, "127.0.0.1:9621");
+        assert!(config.parallel >= 1);
+    }
+
+    #[test]
+    fn every_fault_is_named_with_its_rule() {
+        let sources = Sources {
+            environment: vec![
+                ("LOREKEEP_SERVER__MAX_BODY_MIB".into(), "lots".into()),
+                ("LOREKEEP_INGEST__CHUNKING".into(), "random".into()),
+            ],
+            ..Sources::default()
+        };
+        let error = Config::resolve(&Layers::read(&sources).unwrap()).unwrap_err().to_string();
+        assert!(error.contains("`server.max_body_mib` is `lots` (env LOREKEEP_SERVER__MAX_BODY_MIB)"), "{error}");
+        assert!(error.contains("it must be structure, fixed"), "{error}");
+    }
+}
