@@ -14,6 +14,8 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 pub enum ErrorCode {
     /// The caller's input is not well formed.
     InvalidRequest,
+    /// The request comes from where it may not come from (another site's page, say).
+    Forbidden,
     /// The thing addressed does not exist.
     NotFound,
     /// The request contradicts the present state.
@@ -48,8 +50,9 @@ pub enum ErrorCode {
 
 impl ErrorCode {
     /// Every code, in order of declaration.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::InvalidRequest,
+        Self::Forbidden,
         Self::NotFound,
         Self::Conflict,
         Self::TooLarge,
@@ -71,6 +74,7 @@ impl ErrorCode {
     const fn row(self) -> (&'static str, u16, bool, &'static str) {
         match self {
             Self::InvalidRequest => ("E-INVALID-REQUEST", 400, false, "the request is not well formed"),
+            Self::Forbidden => ("E-FORBIDDEN", 403, false, "the request may not come from there"),
             Self::NotFound => ("E-NOT-FOUND", 404, false, "the thing addressed does not exist"),
             Self::Conflict => ("E-CONFLICT", 409, false, "the request contradicts the present state"),
             Self::TooLarge => ("E-TOO-LARGE", 413, false, "the input exceeds a limit"),
