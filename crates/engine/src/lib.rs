@@ -1,1 +1,18 @@
-//! The data plane: ingest, retrieve, answer and cite.
+//! The data plane: ingest, retrieve, answer and cite, behind one façade, [`Engine`].
+//!
+//! The engine reaches everything through the ports of `lorekeep_types` and knows no HTTP, no disk format
+//! and no vendor. Synchronous work (store, parsing, ranking) crosses over from async callers in one place.
+
+pub mod chunk;
+mod documents;
+mod engine;
+pub mod extract;
+mod graph;
+mod ingest;
+mod jobs;
+mod settings;
+mod workspaces;
+
+pub use engine::{Engine, EngineParts};
+pub use jobs::AddRequest;
+pub use settings::{ChunkSettings, ChunkStrategy, EngineSettings, IngestSettings};

@@ -1,0 +1,1 @@
+//! The built-in extractor of entities and relations.

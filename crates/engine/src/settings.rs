@@ -1,0 +1,88 @@
+//! The engine's section of the configuration, resolved. Reading files and environment is the command line's.
+
+use serde::{Deserialize, Serialize};
+
+/// Everything that can be set about the data plane.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct EngineSettings {
+    /// How documents are cut.
+    pub chunking: ChunkSettings,
+    /// How documents are taken in.
+    pub ingest: IngestSettings,
+}
+
+/// How a document becomes chunks.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ChunkStrategy {
+    /// Keeps headings with their text and tables, blocks and sentences whole; no overlap.
+    #[default]
+    Structure,
+    /// Windows of a fixed number of tokens with overlap, as LightRAG cuts.
+    Fixed,
+}
+
+/// Sizes of chunks, in o200k tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ChunkSettings {
+    /// The strategy.
+    pub strategy: ChunkStrategy,
+    /// `structure`: a chunk is closed before it would grow past this.
+    pub target_tokens: usize,
+    /// No chunk is larger. Also the window of `fixed`.
+    pub max_tokens: usize,
+    /// `fixed`: tokens shared by neighbouring windows; less than `max_tokens`.
+    pub overlap_tokens: usize,
+}
+
+impl Default for ChunkSettings {
+    fn default() -> Self {
+        Self { strategy: ChunkStrategy::Structure, target_tokens: 400, max_tokens: 1_200, overlap_tokens: 100 }
+    }
+}
+
+/// Pace and limits of taking documents in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct IngestSettings {
+    /// Threads that read documents, over all workspaces; 0 means one less than the machine has (at least
+    /// one), which keeps queries fast.
+    pub parallel: usize,
+    /// Documents in work at once, per workspace.
+    pub in_flight_documents: usize,
+    /// Bytes of originals in work at once, per workspace; one larger document is still taken.
+    pub in_flight_bytes: u64,
+    /// Documents written in one transaction at most.
+    pub commit_documents: usize,
+    /// Bytes of originals written in one transaction at most; one larger document is still written.
+    pub commit_bytes: u64,
+    /// Longest wait for a transaction to fill, in milliseconds.
+    pub commit_wait_ms: u64,
+    /// Shortest time between two publications of the views while work is waiting, in milliseconds.
+    pub refresh_ms: u64,
+}
+
+impl Default for IngestSettings {
+    fn default() -> Self {
+        Self {
+            parallel: 0,
+            in_flight_documents: 256,
+            in_flight_bytes: 64 << 20,
+            commit_documents: 64,
+            commit_bytes: 16 << 20,
+            commit_wait_ms: 50,
+            refresh_ms: 500,
+        }
+    }
+}
+
+impl IngestSettings {
+    /// The number of reading threads that `parallel` stands for.
+    #[must_use]
+    pub fn threads(&self) -> usize {
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);
+        if self.parallel == 0 { cores.saturating_sub(1).max(1) } else { self.parallel }
+    }
+}
