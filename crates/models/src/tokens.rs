@@ -1,0 +1,214 @@
+//! Token counters for the vocabularies of OpenAI's models: o200k and cl100k.
+//!
+//! The vocabulary itself (some 120 ms and tens of MB) is loaded once per process, at the first count.
+//!
+//! Counting is fast because it rarely tokenises: in both vocabularies' splitting rules a single space between
+//! two characters that are not white space always begins a new piece. Text is therefore cut there into
+//! segments (mostly ` word`), which are counted on their own; the counts of short segments are remembered in a
+//! small table. The counts stay exact.
+
+use std::hash::{BuildHasher, RandomState};
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use lorekeep_types::TokenCounter;
+use tiktoken_rs::{CoreBPE, cl100k_base_singleton, o200k_base_singleton};
+
+/// Segments up to this many bytes are remembered.
+const LONGEST_REMEMBERED: usize = 48;
+
+/// Entries of the table; 1 MiB.
+const REMEMBERED: usize = 1 << 17;
+
+/// Longer runs without a cutting point are counted in parts of this many bytes, which bounds the time of
+/// merging and may count a few tokens too many.
+const LONGEST_SEGMENT: usize = 4_096;
+
+/// The vocabulary of GPT-4o and later models; the product's own unit of length.
+#[derive(Default)]
+pub struct O200k(Counted);
+
+/// The vocabulary of GPT-4 and of the third generation of OpenAI's embedding models.
+#[derive(Default)]
+pub struct Cl100k(Counted);
+
+impl TokenCounter for O200k {
+    fn count(&self, text: &str) -> usize {
+        self.0.count(o200k_base_singleton(), text)
+    }
+
+    fn cuts(&self, text: &str, every: usize) -> Vec<usize> {
+        self.0.cuts(o200k_base_singleton(), text, every)
+    }
+}
+
+impl TokenCounter for Cl100k {
+    fn count(&self, text: &str) -> usize {
+        self.0.count(cl100k_base_singleton(), text)
+    }
+
+    fn cuts(&self, text: &str, every: usize) -> Vec<usize> {
+        self.0.cuts(cl100k_base_singleton(), text, every)
+    }
+}
+
+/// Remembered counts of segments. An entry is a hash whose low byte is replaced by the count; 0 is empty.
+#[derive(Default)]
+struct Counted {
+    table: OnceLock<Box<[AtomicU64]>>,
+    hasher: RandomState,
+}
+
+impl Counted {
+    fn count(&self, vocabulary: &CoreBPE, text: &str) -> usize {
+        Segments { text }.map(|segment| self.count_segment(vocabulary, segment)).sum()
+    }
+
+    fn count_segment(&self, vocabulary: &CoreBPE, segment: &str) -> usize {
+        if segment.len() > LONGEST_REMEMBERED {
+            return vocabulary.count_ordinary(segment);
+        }
+        let table = self.table.get_or_init(|| (0..REMEMBERED).map(|_| AtomicU64::new(0)).collect());
+        let hash = self.hasher.hash_one(segment.as_bytes());
+        let tag = hash & !0xff;
+        let Some(slot) = usize::try_from(hash % REMEMBERED as u64).ok().and_then(|at| table.get(at)) else {
+            return vocabulary.count_ordinary(segment);
+        };
+        let entry = slot.load(Ordering::Relaxed);
+        if entry != 0 && entry & !0xff == tag {
+            return (entry & 0xff) as usize;
+        }
+        let count = vocabulary.count_ordinary(segment);
+        slot.store(tag | count as u64, Ordering::Relaxed);
+        count
+    }
+
+    fn cuts(&self, vocabulary: &CoreBPE, text: &str, every: usize) -> Vec<usize> {
+        let every = every.max(1);
+        let mut cuts = Vec::new();
+        let mut tokens = 0;
+        let mut start = 0;
+        for segment in (Segments { text }) {
+            let count = self.count_segment(vocabulary, segment);
+            if tokens + count < every {
+                tokens += count;
+            } else {
+                tokens = inner_cuts(vocabulary, segment, (tokens, every), |at| push_cut(&mut cuts, text, start + at));
+            }
+            start += segment.len();
+        }
+        if cuts.last() == Some(&text.len()) {
+            cuts.pop();
+        }
+        cuts
+    }
+}
+
+/// Reports the cuts inside a segment, given the tokens since the last cut; returns the tokens since the last
+/// cut at its end.
+fn inner_cuts(vocabulary: &CoreBPE, segment: &str, (mut tokens, every): (usize, usize), mut cut: impl FnMut(usize)) -> usize {
+    let mut at = 0;
+    for token in vocabulary.encode_ordinary(segment) {
+        at += vocabulary.decode_bytes(&[token]).map_or(0, |bytes| bytes.len());
+        tokens += 1;
+        if tokens == every {
+            cut(at);
+            tokens = 0;
+        }
+    }
+    tokens
+}
+
+/// A token may end inside a character; the cut then lies before that character.
+fn push_cut(cuts: &mut Vec<usize>, text: &str, at: usize) {
+    let at = text.floor_char_boundary(at);
+    if at > cuts.last().copied().unwrap_or(0) {
+        cuts.push(at);
+    }
+}
+
+/// Pieces of text that can be tokenised on their own.
+struct Segments<'a> {
+    text: &'a str,
+}
+
+impl<'a> Iterator for Segments<'a> {
+    type Item = &'a str;
+
+    fn next(&mut self) -> Option<&'a str> {
+        if self.text.is_empty() {
+            return None;
+        }
+        let end = segment_end(self.text).unwrap_or(self.text.len());
+        let end = if end > LONGEST_SEGMENT { self.text.floor_char_boundary(LONGEST_SEGMENT) } else { end };
+        let (segment, rest) = self.text.split_at_checked(end)?;
+        self.text = rest;
+        Some(segment)
+    }
+}
+
+/// The first place after the start where a lone space stands between characters that are not white space.
+fn segment_end(text: &str) -> Option<usize> {
+    let window = text.get(..text.floor_char_boundary(LONGEST_SEGMENT + 8)).unwrap_or(text);
+    let mut from = 1;
+    loop {
+        let at = from + window.as_bytes().get(from..)?.iter().position(|byte| *byte == b' ')?;
+        let before = text.get(..at)?.chars().next_back()?;
+        let after = text.get(at + 1..)?.chars().next()?;
+        if !before.is_whitespace() && !after.is_whitespace() {
+            return Some(at);
+        }
+        from = at + 1;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn known_counts() {
+        let o200k = O200k::default();
+        assert_eq!(o200k.count(""), 0);
+        assert_eq!(o200k.count("hello world"), 2);
+        assert_eq!(o200k.count("hello world"), 2);
+        assert_eq!(Cl100k::default().count("tiktoken is great!"), 6);
+    }
+
+    #[test]
+    fn cuts_of_a_sentence() {
+        let text = "one two three four five six seven";
+        assert_eq!(O200k::default().cuts(text, 3), [13, 27]);
+        assert!(O200k::default().cuts(text, 7).is_empty());
+        assert!(O200k::default().cuts("", 3).is_empty());
+    }
+
+    #[test]
+    fn a_huge_run_is_counted_in_bounded_time() {
+        let o200k = O200k::default();
+        assert!(o200k.count(&"a".repeat(300_000)) > 10_000);
+        assert!(o200k.count(&" ".repeat(300_000)) > 100);
+        assert!(!o200k.cuts(&"é".repeat(100_000), 100).is_empty());
+    }
+
+    proptest! {
+        #[test]
+        fn counts_are_exact(text in "([a-zA-Z'éß中🦀0-9.,;/(]{0,8}[ \n\t\u{a0}]{0,2}){0,20}") {
+            prop_assert_eq!(O200k::default().count(&text), o200k_base_singleton().count_ordinary(&text));
+            prop_assert_eq!(Cl100k::default().count(&text), cl100k_base_singleton().count_ordinary(&text));
+        }
+
+        #[test]
+        fn pieces_between_cuts_are_full(text in "([a-z]{1,9}[ .,\n]{1,2}){0,60}", every in 1_usize..20) {
+            let o200k = O200k::default();
+            let tokens = o200k_base_singleton().encode_ordinary(&text);
+            let cuts = o200k.cuts(&text, every);
+            let expected: Vec<usize> = (1..).map(|n| n * every).take_while(|n| *n < tokens.len())
+                .map(|n| o200k_base_singleton().decode_bytes(&tokens[..n]).unwrap().len()).collect();
+            prop_assert_eq!(cuts, expected);
+        }
+    }
+}
