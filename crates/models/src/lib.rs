@@ -1,5 +1,8 @@
 //! Everything that runs or calls a model: the built-in embedder and the token counters.
 
+mod static_embedder;
 mod tokens;
+mod wordpiece;
 
+pub use static_embedder::StaticEmbedder;
 pub use tokens::{Cl100k, O200k};
