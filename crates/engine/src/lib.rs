@@ -3,7 +3,7 @@
 //! The engine reaches everything through the ports of `lorekeep_types` and knows no HTTP, no disk format
 //! and no vendor. Synchronous work (store, parsing, ranking) crosses over from async callers in one place.
 
-pub mod chunk;
+mod chunk;
 mod documents;
 mod engine;
 pub mod extract;
@@ -13,6 +13,7 @@ mod jobs;
 mod settings;
 mod workspaces;
 
+pub use chunk::chunk_document;
 pub use engine::{Engine, EngineParts};
 pub use jobs::AddRequest;
 pub use settings::{ChunkSettings, ChunkStrategy, EngineSettings, IngestSettings};

@@ -1,0 +1,76 @@
+//! Packing evidence into a token budget: pure, in order, and never above the limit.
+
+use lorekeep_types::{EntityDetail, Evidence, RelationDetail, TokenCounter};
+
+/// Tokens that the JSON around one entity, relation or passage takes at most, whatever its fields hold.
+const FRAME: usize = 24;
+
+/// Tokens kept free for joining the parts.
+pub const RESERVE: usize = 200;
+
+/// Tokens of one entity as a line of context.
+#[must_use]
+pub fn entity_tokens(entity: &EntityDetail, tokens: &dyn TokenCounter) -> usize {
+    FRAME
+        + tokens.count(&entity.name)
+        + tokens.count(&entity.kind)
+        + described(entity.description_tokens, &entity.description, tokens)
+}
+
+/// Tokens of one relation as a line of context.
+#[must_use]
+pub fn relation_tokens(relation: &RelationDetail, tokens: &dyn TokenCounter) -> usize {
+    FRAME
+        + tokens.count(&relation.source.1)
+        + tokens.count(&relation.target.1)
+        + described(relation.description_tokens, &relation.description, tokens)
+}
+
+/// The count kept with the description, or a fresh one while it has not been embedded yet.
+fn described(kept: u32, description: &str, tokens: &dyn TokenCounter) -> usize {
+    if kept > 0 || description.is_empty() { kept as usize } else { tokens.count(description) }
+}
+
+/// Keeps the first items that fit `budget` together and returns what they take.
+pub fn keep_within<T>(items: &mut Vec<T>, budget: usize, cost: impl Fn(&T) -> usize) -> usize {
+    let mut used = 0;
+    let fitting = items
+        .iter()
+        .take_while(|item| {
+            let next = used + cost(item);
+            let fits = next <= budget;
+            if fits {
+                used = next;
+            }
+            fits
+        })
+        .count();
+    items.truncate(fitting);
+    used
+}
+
+/// Tokens of one passage as a line of context.
+#[must_use]
+pub fn passage_tokens(passage: &Evidence) -> usize {
+    FRAME + passage.chunk.chunk.tokens as usize
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_budget_is_never_exceeded(costs in prop::collection::vec(0_usize..500, 0..50), budget in 0_usize..5_000) {
+            let mut kept = costs.clone();
+            let used = keep_within(&mut kept, budget, |cost| *cost);
+            prop_assert!(used <= budget);
+            prop_assert_eq!(used, kept.iter().sum::<usize>());
+            // The next one would not have fitted.
+            if let Some(next) = costs.get(kept.len()) {
+                prop_assert!(used + next > budget);
+            }
+        }
+    }
+}
