@@ -1,1 +1,40 @@
-fn main() {}
+//! Development tasks: `cargo xtask ci | tidy | codegen | bench`.
+
+#![expect(clippy::print_stdout, reason = "this is a command")]
+
+mod bench;
+mod ci;
+mod codegen;
+mod run;
+mod tidy;
+
+use std::process::ExitCode;
+
+const HELP: &str = "cargo xtask TASK
+
+  ci [STEP…]        install what the tests need and run everything (or only the named steps)
+  tidy              check the rules of the tree that no compiler checks
+  codegen [--check] write generated files (OpenAPI, configuration reference), or check them
+  bench [--peer]    measure indexing, search, memory, start-up and quality; --peer adds LightRAG in the same run";
+
+fn main() -> ExitCode {
+    let words: Vec<String> = std::env::args().skip(1).collect();
+    let rest = words.get(1..).unwrap_or_default();
+    let outcome = match words.first().map(String::as_str) {
+        Some("ci") => ci::run_all(rest),
+        Some("tidy") => tidy::run(),
+        Some("codegen") => codegen::run(rest.iter().any(|word| word == "--check")),
+        Some("bench") => bench::run(rest),
+        _ => {
+            println!("{HELP}");
+            return ExitCode::from(2);
+        }
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            println!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! Files made from code and committed: the OpenAPI document and the configuration reference.
+
+use anyhow::{Context, Result, bail};
+
+use crate::run;
+
+/// `(file, arguments of lorekeep that print it)`.
+const GENERATED: [(&str, &[&str]); 2] = [
+    ("docs/reference/openapi.json", &["openapi"]),
+    ("docs/reference/configuration.md", &["config", "reference"]),
+];
+
+/// Writes every generated file, or says which differ.
+pub fn run(check: bool) -> Result<()> {
+    let root = run::root();
+    let mut stale = Vec::new();
+    for (file, arguments) in GENERATED {
+        let all = [&["run", "--quiet", "--package", "lorekeep", "--"], arguments].concat();
+        let fresh = run::output(&root, &run::cargo(), &all)?;
+        let path = root.join(file);
+        if std::fs::read_to_string(&path).is_ok_and(|committed| committed == fresh) {
+            continue;
+        }
+        if check {
+            stale.push(file);
+        } else {
+            std::fs::write(&path, fresh).with_context(|| format!("cannot write {file}"))?;
+            println!("wrote {file}");
+        }
+    }
+    if !stale.is_empty() {
+        bail!("not what the code generates: {} (run `cargo xtask codegen`)", stale.join(", "));
+    }
+    Ok(())
+}
