@@ -6,15 +6,13 @@ mod language;
 mod lexical;
 mod lists;
 mod phrase;
+mod sentence;
 mod span;
 
-pub use fold::{
-    base_title, diacritic_words, fold, has_diacritic, lower, norm, norm_folded, norm_words,
-};
+pub use fold::{base_title, diacritic_words, fold, has_diacritic, lower, norm, norm_folded, norm_words};
 pub use language::{language_among, language_of};
 pub use lexical::{Form, lexical_tokens, stem};
 pub use lists::is_stop_word;
-pub use phrase::{
-    Phrase, TitleDictionary, is_phrase_key, is_title_key, own_keys, phrases, query_phrases,
-};
+pub use phrase::{Phrase, TitleDictionary, is_phrase_key, is_title_key, own_keys, phrases, query_phrases};
+pub use sentence::sentences;
 pub use span::{capitalised_spans, quoted_spans};
