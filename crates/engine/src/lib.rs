@@ -6,10 +6,13 @@
 mod chunk;
 mod documents;
 mod engine;
+pub mod eval;
 pub mod extract;
 mod graph;
 mod ingest;
 mod jobs;
+mod query;
+pub mod retrieve;
 mod settings;
 mod workspaces;
 

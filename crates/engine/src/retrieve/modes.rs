@@ -20,40 +20,40 @@ const MOST_RELATIONS: usize = 400;
 
 /// A chunk of the snapshot on its way to becoming evidence.
 #[derive(Clone, Debug, PartialEq)]
-pub struct Candidate {
+pub(super) struct Candidate {
     /// Ordinal.
-    pub ordinal: u32,
+    pub(super) ordinal: u32,
     /// Score within its source.
-    pub score: f32,
+    pub(super) score: f32,
     /// Why.
-    pub reason: Reason,
+    pub(super) reason: Reason,
 }
 
 /// What a mode found, untruncated.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Found {
+pub(super) struct Found {
     /// Entities, best first.
-    pub entities: Vec<EntityDetail>,
+    pub(super) entities: Vec<EntityDetail>,
     /// Relations, best first.
-    pub relations: Vec<RelationDetail>,
+    pub(super) relations: Vec<RelationDetail>,
     /// Chunks near the question, best first.
-    pub near: Vec<Candidate>,
+    pub(super) near: Vec<Candidate>,
 }
 
 /// One question against one snapshot.
-pub struct Modes<'a> {
+pub(super) struct Modes<'a> {
     /// The views.
-    pub snapshot: &'a dyn Snapshot,
+    pub(super) snapshot: &'a dyn Snapshot,
     /// The embedder, if the workspace has vectors.
-    pub embedder: Option<&'a dyn EmbeddingModel>,
+    pub(super) embedder: Option<&'a dyn EmbeddingModel>,
     /// The question.
-    pub request: &'a SearchRequest,
+    pub(super) request: &'a SearchRequest,
     /// Its keywords.
-    pub keywords: &'a Keywords,
+    pub(super) keywords: &'a Keywords,
     /// What it may see.
-    pub admitted: &'a ChunkFilter,
+    pub(super) admitted: &'a ChunkFilter,
     /// Cosine of every chunk with the question, by ordinal; empty without vectors.
-    pub similarity: &'a [f32],
+    pub(super) similarity: &'a [f32],
 }
 
 impl Modes<'_> {
@@ -61,7 +61,7 @@ impl Modes<'_> {
     ///
     /// # Errors
     /// When the views cannot be read.
-    pub fn run(&self) -> Result<Found> {
+    pub(super) fn run(&self) -> Result<Found> {
         let mut found = match self.request.mode {
             Mode::Local => self.local()?,
             Mode::Global => self.global()?,
@@ -137,7 +137,8 @@ impl Modes<'_> {
     /// Under a filter, only what admitted chunks mention is seen, and only those chunks count as its sources.
     fn admitted_entities(&self, mut entities: Vec<EntityDetail>) -> Vec<EntityDetail> {
         if let Some(set) = self.admitted {
-            let seen = |chunk: &lorekeep_types::ChunkId| self.snapshot.ordinal(*chunk).is_some_and(|at| set.contains(at));
+            let seen =
+                |chunk: &lorekeep_types::ChunkId| self.snapshot.ordinal(*chunk).is_some_and(|at| set.contains(at));
             entities.iter_mut().for_each(|entity| entity.chunks.retain(seen));
             entities.retain(|entity| !entity.chunks.is_empty());
         }
@@ -146,7 +147,8 @@ impl Modes<'_> {
 
     fn admitted_relations(&self, mut relations: Vec<RelationDetail>) -> Vec<RelationDetail> {
         if let Some(set) = self.admitted {
-            let seen = |chunk: &lorekeep_types::ChunkId| self.snapshot.ordinal(*chunk).is_some_and(|at| set.contains(at));
+            let seen =
+                |chunk: &lorekeep_types::ChunkId| self.snapshot.ordinal(*chunk).is_some_and(|at| set.contains(at));
             relations.iter_mut().for_each(|relation| relation.chunks.retain(seen));
             relations.retain(|relation| !relation.chunks.is_empty());
         }
@@ -156,15 +158,22 @@ impl Modes<'_> {
 
 /// Chunks of the surviving entities and relations, nearest to the question first: at most half of
 /// `CHUNKS_PER_OWNER` per owner. A chunk belongs to its first owner.
-#[must_use]
-pub fn chunks_of_graph(modes: &Modes<'_>, found: &Found) -> (Vec<Candidate>, Vec<Candidate>) {
+
+pub(super) fn chunks_of_graph(modes: &Modes<'_>, found: &Found) -> (Vec<Candidate>, Vec<Candidate>) {
     let mut taken = HashSet::new();
-    let of_entities = owned(modes, &mut taken, found.entities.iter().map(|entity| {
-        (vec![entity.name.clone()], entity.chunks.as_slice())
-    }));
-    let of_relations = owned(modes, &mut taken, found.relations.iter().map(|relation| {
-        (vec![relation.source.1.clone(), relation.target.1.clone()], relation.chunks.as_slice())
-    }));
+    let of_entities = owned(
+        modes,
+        &mut taken,
+        found.entities.iter().map(|entity| (vec![entity.name.clone()], entity.chunks.as_slice())),
+    );
+    let of_relations = owned(
+        modes,
+        &mut taken,
+        found
+            .relations
+            .iter()
+            .map(|relation| (vec![relation.source.1.clone(), relation.target.1.clone()], relation.chunks.as_slice())),
+    );
     (of_entities, of_relations)
 }
 
@@ -192,8 +201,8 @@ fn owned<'a>(
 }
 
 /// Takes from each list in turn; a chunk that several lists hold counts once, at its first place.
-#[must_use]
-pub fn merge(lists: [Vec<Candidate>; 3]) -> Vec<Candidate> {
+
+pub(super) fn merge(lists: [Vec<Candidate>; 3]) -> Vec<Candidate> {
     let longest = lists.iter().map(Vec::len).max().unwrap_or_default();
     let mut seen = HashSet::new();
     let mut merged = Vec::new();

@@ -6,11 +6,11 @@ use lorekeep_types::{EntityDetail, Evidence, RelationDetail, TokenCounter};
 const FRAME: usize = 24;
 
 /// Tokens kept free for joining the parts.
-pub const RESERVE: usize = 200;
+pub(super) const RESERVE: usize = 200;
 
 /// Tokens of one entity as a line of context.
-#[must_use]
-pub fn entity_tokens(entity: &EntityDetail, tokens: &dyn TokenCounter) -> usize {
+
+pub(super) fn entity_tokens(entity: &EntityDetail, tokens: &dyn TokenCounter) -> usize {
     FRAME
         + tokens.count(&entity.name)
         + tokens.count(&entity.kind)
@@ -18,8 +18,8 @@ pub fn entity_tokens(entity: &EntityDetail, tokens: &dyn TokenCounter) -> usize 
 }
 
 /// Tokens of one relation as a line of context.
-#[must_use]
-pub fn relation_tokens(relation: &RelationDetail, tokens: &dyn TokenCounter) -> usize {
+
+pub(super) fn relation_tokens(relation: &RelationDetail, tokens: &dyn TokenCounter) -> usize {
     FRAME
         + tokens.count(&relation.source.1)
         + tokens.count(&relation.target.1)
@@ -32,7 +32,7 @@ fn described(kept: u32, description: &str, tokens: &dyn TokenCounter) -> usize {
 }
 
 /// Keeps the first items that fit `budget` together and returns what they take.
-pub fn keep_within<T>(items: &mut Vec<T>, budget: usize, cost: impl Fn(&T) -> usize) -> usize {
+pub(super) fn keep_within<T>(items: &mut Vec<T>, budget: usize, cost: impl Fn(&T) -> usize) -> usize {
     let mut used = 0;
     let fitting = items
         .iter()
@@ -50,9 +50,11 @@ pub fn keep_within<T>(items: &mut Vec<T>, budget: usize, cost: impl Fn(&T) -> us
 }
 
 /// Tokens of one passage as a line of context.
-#[must_use]
-pub fn passage_tokens(passage: &Evidence) -> usize {
-    FRAME + passage.chunk.chunk.tokens as usize
+
+pub(super) fn passage_tokens(passage: &Evidence) -> usize {
+    // A line of context is JSON: each of these characters is written as two.
+    let escaped = passage.chunk.chunk.text.bytes().filter(|byte| matches!(byte, b'"' | b'\\' | b'\n')).count();
+    FRAME + escaped + passage.chunk.chunk.tokens as usize
 }
 
 #[cfg(test)]

@@ -1,0 +1,12 @@
+//! Finding evidence: [`auto`] is the embedded default, `modes` are those LightRAG's users know, `search` is
+//! what both end in. Everything reads one snapshot.
+
+pub mod auto;
+mod keywords;
+mod modes;
+mod pack;
+mod search;
+
+pub use search::{MOST_CHARACTERS, MOST_RESULTS, Searcher};
+
+use search::lexical_candidates;
