@@ -22,7 +22,7 @@ impl Engine {
     ) -> Result<DocumentPage> {
         self.blocking(ctx, move |engine, workspace, _| {
             let mut found = workspace.documents(&filter, order, page)?;
-            engine.ingest.unpublished(workspace.name()).mask_page(&mut found);
+            engine.ingest.masked(workspace.name(), |hidden| hidden.mask_page(&mut found));
             Ok(found)
         })
         .await
@@ -36,7 +36,7 @@ impl Engine {
         let id = id.clone();
         self.blocking(ctx, move |engine, workspace, _| {
             let mut record = workspace.document(&id)?.ok_or_else(|| missing(&id))?;
-            engine.ingest.unpublished(workspace.name()).mask_document(&mut record);
+            engine.ingest.masked(workspace.name(), |hidden| hidden.mask_document(&mut record));
             Ok(record)
         })
         .await

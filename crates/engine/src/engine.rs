@@ -99,9 +99,9 @@ impl Engine {
         });
         match deadline {
             None => join(task).await,
-            Some(deadline) => tokio::time::timeout_at(deadline.into(), join(task)).await.unwrap_or_else(|_| {
-                Err(Error::new(ErrorCode::Timeout, "the request took longer than its time limit"))
-            }),
+            Some(deadline) => tokio::time::timeout_at(deadline.into(), join(task))
+                .await
+                .unwrap_or_else(|_| Err(Error::new(ErrorCode::Timeout, "the request took longer than its time limit"))),
         }
     }
 

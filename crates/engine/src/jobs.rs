@@ -69,8 +69,7 @@ impl Engine {
     pub async fn jobs(&self, ctx: &RequestContext, state: Option<JobState>, page: PageRequest) -> Result<Vec<Job>> {
         self.blocking(ctx, move |engine, workspace, _| {
             let mut jobs = workspace.jobs(state, page)?;
-            let unpublished = engine.ingest.unpublished(workspace.name());
-            jobs.iter_mut().for_each(|job| unpublished.mask_job(job));
+            engine.ingest.masked(workspace.name(), |hidden| jobs.iter_mut().for_each(|job| hidden.mask_job(job)));
             Ok(jobs)
         })
         .await
@@ -84,7 +83,7 @@ impl Engine {
         let id = id.clone();
         self.blocking(ctx, move |engine, workspace, _| {
             let mut job = workspace.job(&id)?.ok_or_else(|| Error::not_found("job", id.as_str()))?;
-            engine.ingest.unpublished(workspace.name()).mask_job(&mut job);
+            engine.ingest.masked(workspace.name(), |hidden| hidden.mask_job(&mut job));
             Ok(job)
         })
         .await
@@ -98,7 +97,7 @@ impl Engine {
         let label = label.to_owned();
         self.blocking(ctx, move |engine, workspace, _| {
             let mut job = workspace.job_labelled(&label)?.ok_or_else(|| Error::not_found("job", &label))?;
-            engine.ingest.unpublished(workspace.name()).mask_job(&mut job);
+            engine.ingest.masked(workspace.name(), |hidden| hidden.mask_job(&mut job));
             Ok(job)
         })
         .await
@@ -115,7 +114,7 @@ impl Engine {
                 return Err(Error::not_found("job", id.as_str()));
             }
             let mut items = workspace.job_items(&id, page)?;
-            engine.ingest.unpublished(workspace.name()).mask_items(&mut items);
+            engine.ingest.masked(workspace.name(), |hidden| hidden.mask_items(&mut items));
             Ok(items)
         })
         .await

@@ -7,7 +7,7 @@ mod chunk;
 mod documents;
 mod engine;
 pub mod eval;
-pub mod extract;
+mod extract;
 mod graph;
 mod ingest;
 mod jobs;

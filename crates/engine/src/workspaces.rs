@@ -2,9 +2,7 @@
 
 use std::io::{Read, Write};
 
-use lorekeep_types::{
-    CorpusStats, IntegrityReport, RequestContext, Result, WorkspaceName, WorkspaceSummary,
-};
+use lorekeep_types::{CorpusStats, IntegrityReport, RequestContext, Result, WorkspaceName, WorkspaceSummary};
 
 use crate::engine::{Engine, join};
 
@@ -67,11 +65,7 @@ impl Engine {
     ///
     /// # Errors
     /// `Cancelled`; the old views keep serving.
-    pub async fn reindex(
-        &self,
-        ctx: &RequestContext,
-        progress: impl Fn(u64, u64) + Send + 'static,
-    ) -> Result<()> {
+    pub async fn reindex(&self, ctx: &RequestContext, progress: impl Fn(u64, u64) + Send + 'static) -> Result<()> {
         self.blocking(ctx, move |_, workspace, ctx| workspace.reindex(&ctx.cancel, &progress)).await
     }
 

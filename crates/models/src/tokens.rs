@@ -106,7 +106,12 @@ impl Counted {
 
 /// Reports the cuts inside a segment, given the tokens since the last cut; returns the tokens since the last
 /// cut at its end.
-fn inner_cuts(vocabulary: &CoreBPE, segment: &str, (mut tokens, every): (usize, usize), mut cut: impl FnMut(usize)) -> usize {
+fn inner_cuts(
+    vocabulary: &CoreBPE,
+    segment: &str,
+    (mut tokens, every): (usize, usize),
+    mut cut: impl FnMut(usize),
+) -> usize {
     let mut at = 0;
     for token in vocabulary.encode_ordinary(segment) {
         at += vocabulary.decode_bytes(&[token]).map_or(0, |bytes| bytes.len());

@@ -24,6 +24,7 @@ pub fn chunk_document(
     cancel: &Cancel,
 ) -> Result<Vec<NewChunk>> {
     let spans = match settings.strategy {
+        _ if !document.passages.is_empty() => document.passages.clone(),
         ChunkStrategy::Structure => structure::spans(document, settings, tokens, cancel)?,
         ChunkStrategy::Fixed => fixed::spans(&document.text, settings, tokens),
     };

@@ -5,20 +5,22 @@ use lorekeep_types::{ByteSpan, Heading, NewChunk, PageSpan, ParsedDocument, Toke
 /// The chunks at `spans`, which ascend by start.
 pub(super) fn chunks(document: &ParsedDocument, spans: &[ByteSpan], tokens: &dyn TokenCounter) -> Vec<NewChunk> {
     let mut outline = Outline { headings: &document.headings, next: 0, open: Vec::new() };
-    (0..).zip(spans).map(|(position, span)| {
-        let text = span.of(&document.text).to_owned();
-        let (heading_path, headings) = outline.at(*span);
-        NewChunk {
-            position,
-            span: *span,
-            heading_path,
-            headings,
-            page: page(&document.pages, *span),
-            tokens: u32::try_from(tokens.count(&text)).unwrap_or(u32::MAX),
-            text,
-        }
-    })
-    .collect()
+    (0..)
+        .zip(spans)
+        .map(|(position, span)| {
+            let text = span.of(&document.text).to_owned();
+            let (heading_path, headings) = outline.at(*span);
+            NewChunk {
+                position,
+                span: *span,
+                heading_path,
+                headings,
+                page: page(&document.pages, *span),
+                tokens: u32::try_from(tokens.count(&text)).unwrap_or(u32::MAX),
+                text,
+            }
+        })
+        .collect()
 }
 
 /// Walks along the headings as the chunks ascend.

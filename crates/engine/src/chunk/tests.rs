@@ -113,10 +113,8 @@ fn long_paragraphs_are_cut_between_sentences() {
 #[test]
 fn pages_are_those_of_the_first_character() {
     let mut document = document("first page text\n\nsecond page text");
-    document.pages = vec![
-        PageSpan { number: 1, span: ByteSpan::new(0, 17) },
-        PageSpan { number: 2, span: ByteSpan::new(17, 33) },
-    ];
+    document.pages =
+        vec![PageSpan { number: 1, span: ByteSpan::new(0, 17) }, PageSpan { number: 2, span: ByteSpan::new(17, 33) }];
     let found = chunks(&document, &structure(8, 16));
     assert_eq!(found.iter().map(|chunk| chunk.page).collect::<Vec<_>>(), [Some(1)]);
     document.pages.remove(0);

@@ -4,48 +4,105 @@
 //! `prepare` turns one original into a write, `publish` makes the views follow and fills in vectors of entities
 //! and relations, `progress` tells followers. What is durable, and what `ready` means, is the store's.
 
+mod archive;
+mod lane;
+mod prepare;
+mod progress;
+mod publish;
 mod unpublished;
+mod worker;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use lorekeep_types::{JobEvent, JobId, Result, Workspace, WorkspaceName};
+use lorekeep_types::{DocumentState, Error, ErrorCode, JobEvent, JobId, Result, Workspace, WorkspaceName};
 use tokio::sync::broadcast;
 
 use crate::engine::EngineParts;
-pub(crate) use unpublished::Unpublished;
+use lane::Lane;
+use unpublished::Unpublished;
+use worker::Bench;
 
-/// All lanes of work of one engine.
+/// All lanes of work of one engine and the threads that read documents.
 pub(crate) struct Ingest {
     parts: Arc<EngineParts>,
-    lanes: Mutex<HashMap<WorkspaceName, (Arc<Unpublished>, broadcast::Sender<JobEvent>)>>,
+    readers: Arc<rayon::ThreadPool>,
+    lanes: Mutex<HashMap<WorkspaceName, Arc<Lane>>>,
 }
 
 impl Ingest {
     pub(crate) fn new(parts: Arc<EngineParts>) -> Result<Self> {
-        Ok(Self { parts, lanes: Mutex::default() })
+        let readers = rayon::ThreadPoolBuilder::new()
+            .num_threads(parts.settings.ingest.threads())
+            .thread_name(|number| format!("read-{number}"))
+            .build()
+            .map_err(|error| no_threads().caused_by(error))?;
+        Ok(Self { parts, readers: Arc::new(readers), lanes: Mutex::default() })
     }
-    pub(crate) fn wake(&self, _workspace: &Arc<dyn Workspace>) -> Result<()> {
-        let _ = &self.parts;
+
+    fn lane(&self, name: &WorkspaceName) -> Arc<Lane> {
+        Arc::clone(lock(&self.lanes).entry(name.clone()).or_default())
+    }
+
+    fn bench(&self, workspace: &Arc<dyn Workspace>) -> Bench {
+        Bench {
+            parts: Arc::clone(&self.parts),
+            lane: self.lane(workspace.name()),
+            workspace: Arc::clone(workspace),
+            readers: Arc::clone(&self.readers),
+        }
+    }
+
+    /// Says that there may be work in a workspace.
+    pub(crate) fn wake(&self, workspace: &Arc<dyn Workspace>) -> Result<()> {
+        let bench = self.bench(workspace);
+        let lane = Arc::clone(&bench.lane);
+        let start = || std::thread::Builder::new().name("ingest".to_owned()).spawn(move || worker::run(&bench));
+        lane.wake(start).map_err(|error| no_threads().caused_by(error))
+    }
+
+    /// Ends the work on a cancelled job's documents.
+    pub(crate) fn cancel(&self, workspace: &Arc<dyn Workspace>, job: &JobId) -> Result<()> {
+        let bench = self.bench(workspace);
+        for (item, held) in bench.lane.release_job(job) {
+            worker::fail(&bench, item, &held, (DocumentState::Cancelled, &worker::cancelled()))?;
+        }
+        bench.lane.tell_progress(workspace.as_ref(), job);
         Ok(())
     }
-    pub(crate) fn stop(&self) {}
-    pub(crate) fn forget(&self, _name: &WorkspaceName) {}
+
+    /// Brings the views up to the truth before it returns.
     pub(crate) fn publish(&self, workspace: &Arc<dyn Workspace>) -> Result<()> {
-        workspace.refresh().map(drop)
+        self.lane(workspace.name()).publish(workspace.as_ref())
     }
-    pub(crate) fn cancel(&self, _workspace: &Arc<dyn Workspace>, _job: &JobId) -> Result<()> {
-        Ok(())
-    }
-    fn lane(&self, name: &WorkspaceName) -> (Arc<Unpublished>, broadcast::Sender<JobEvent>) {
-        lock(&self.lanes).entry(name.clone()).or_insert_with(|| (Arc::default(), broadcast::channel(1_024).0)).clone()
-    }
+
+    /// What happens to the workspace's jobs from now on.
     pub(crate) fn watch(&self, name: &WorkspaceName) -> broadcast::Receiver<JobEvent> {
-        self.lane(name).1.subscribe()
+        self.lane(name).events.subscribe()
     }
-    pub(crate) fn unpublished(&self, name: &WorkspaceName) -> Arc<Unpublished> {
-        self.lane(name).0
+
+    /// Hides from jobs and documents what queries do not see yet.
+    pub(crate) fn masked<T>(&self, name: &WorkspaceName, mask: impl FnOnce(&Unpublished) -> T) -> T {
+        mask(&self.lane(name).unpublished)
     }
+
+    /// Ends the work on a workspace that is about to be removed.
+    pub(crate) fn forget(&self, name: &WorkspaceName) {
+        let lane = lock(&self.lanes).remove(name);
+        if let Some(lane) = lane {
+            lane.stop();
+        }
+    }
+
+    /// Ends all work; see [`crate::Engine::shutdown`].
+    pub(crate) fn stop(&self) {
+        let lanes: Vec<_> = lock(&self.lanes).values().cloned().collect();
+        lanes.iter().for_each(|lane| lane.stop());
+    }
+}
+
+fn no_threads() -> Error {
+    Error::new(ErrorCode::Internal, "the system gives no thread to read documents with")
 }
 
 /// Locks; what a panicking thread left is still whole, for every guarded value here changes in one step.

@@ -1,0 +1,199 @@
+//! What a workspace's worker shares with the façade: whether it runs, what it holds, who follows it.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Condvar, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use lorekeep_types::{Cancel, DocumentId, JobEvent, JobId, PendingItem, Result, Workspace};
+use tokio::sync::broadcast;
+
+use super::progress::Paces;
+use super::{Unpublished, lock};
+
+/// Events a slow follower may fall behind.
+const EVENTS: usize = 1_024;
+
+/// One workspace's lane of work.
+pub(super) struct Lane {
+    pub(super) unpublished: Unpublished,
+    pub(super) events: broadcast::Sender<JobEvent>,
+    pub(super) paces: Mutex<Paces>,
+    holdings: Mutex<Holdings>,
+    life: Mutex<Life>,
+    awake: Condvar,
+    stopping: AtomicBool,
+    publishing: Mutex<()>,
+}
+
+/// An item that was claimed and has not ended. Whoever takes it out of the lane ends it.
+#[derive(Clone)]
+pub(super) struct Held {
+    pub(super) job: JobId,
+    pub(super) document: DocumentId,
+    pub(super) name: String,
+    pub(super) cancel: Cancel,
+}
+
+#[derive(Default)]
+struct Holdings {
+    items: HashMap<i64, Held>,
+    /// Jobs that were cancelled since the lane was last empty.
+    cancelled: HashSet<JobId>,
+    /// Items that could not be put back when the store failed.
+    stranded: Vec<i64>,
+}
+
+#[derive(Default)]
+struct Life {
+    /// There may be work that the worker has not seen.
+    wanted: bool,
+    worker: Option<JoinHandle<()>>,
+    running: bool,
+}
+
+impl Default for Lane {
+    fn default() -> Self {
+        Self {
+            unpublished: Unpublished::default(),
+            events: broadcast::channel(EVENTS).0,
+            paces: Mutex::default(),
+            holdings: Mutex::default(),
+            life: Mutex::default(),
+            awake: Condvar::new(),
+            stopping: AtomicBool::new(false),
+            publishing: Mutex::default(),
+        }
+    }
+}
+
+impl Lane {
+    /// Says that there is work; `start` makes the worker when none runs.
+    pub(super) fn wake(&self, start: impl FnOnce() -> std::io::Result<JoinHandle<()>>) -> std::io::Result<()> {
+        let mut life = lock(&self.life);
+        life.wanted = true;
+        if !life.running && !self.is_stopping() {
+            life.worker = Some(start()?);
+            life.running = true;
+        }
+        self.awake.notify_all();
+        Ok(())
+    }
+
+    /// Takes note that work was announced; whether some was.
+    pub(super) fn take_wanted(&self) -> bool {
+        std::mem::take(&mut lock(&self.life).wanted)
+    }
+
+    /// Whether work was announced that nobody has taken note of.
+    pub(super) fn is_wanted(&self) -> bool {
+        lock(&self.life).wanted
+    }
+
+    /// Ends the worker's life unless there is new work; whether it has ended.
+    pub(super) fn rest(&self) -> bool {
+        let mut life = lock(&self.life);
+        life.running = life.wanted && !self.is_stopping();
+        !life.running
+    }
+
+    /// Waits at most `limit`, less when work is announced or the lane stops.
+    pub(super) fn pause(&self, limit: Duration) {
+        let life = lock(&self.life);
+        let waiting = |life: &mut Life| !life.wanted && !self.is_stopping();
+        drop(self.awake.wait_timeout_while(life, limit, waiting));
+    }
+
+    pub(super) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    /// Asks the worker to put back what it holds and waits until it has ended.
+    pub(super) fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+        self.cancel_all();
+        let worker = lock(&self.life).worker.take();
+        self.awake.notify_all();
+        // A worker that panicked has ended as well; its claimed items are queued again at the next start.
+        let _ = worker.map(JoinHandle::join);
+    }
+
+    /// Asks all work on documents to stop.
+    pub(super) fn cancel_all(&self) {
+        lock(&self.holdings).items.values().for_each(|held| held.cancel.cancel());
+    }
+
+    /// Takes a claimed item into the lane.
+    pub(super) fn hold(&self, item: &PendingItem) {
+        let held = Held {
+            job: item.job.clone(),
+            document: item.document.clone(),
+            name: item.name.clone(),
+            cancel: Cancel::default(),
+        };
+        let mut holdings = lock(&self.holdings);
+        if self.is_stopping() || holdings.cancelled.contains(&item.job) {
+            held.cancel.cancel();
+        }
+        holdings.items.insert(item.item, held);
+    }
+
+    /// An item in the lane.
+    pub(super) fn held(&self, item: i64) -> Option<Held> {
+        lock(&self.holdings).items.get(&item).cloned()
+    }
+
+    /// Takes an item out of the lane in order to end it; `None` when another did.
+    pub(super) fn release(&self, item: i64) -> Option<Held> {
+        lock(&self.holdings).items.remove(&item)
+    }
+
+    /// Takes the items of a job out of the lane and asks the work on them to stop, now and when more of them
+    /// are claimed.
+    pub(super) fn release_job(&self, job: &JobId) -> Vec<(i64, Held)> {
+        let mut holdings = lock(&self.holdings);
+        holdings.cancelled.insert(job.clone());
+        let items: Vec<i64> =
+            holdings.items.iter().filter(|(_, held)| held.job == *job).map(|(item, _)| *item).collect();
+        let released: Vec<_> =
+            items.into_iter().filter_map(|item| Some((item, holdings.items.remove(&item)?))).collect();
+        released.iter().for_each(|(_, held)| held.cancel.cancel());
+        released
+    }
+
+    /// Puts back everything that is claimed and in nobody's hands. What the store refuses is tried again the
+    /// next time.
+    pub(super) fn put_back(&self, workspace: &dyn Workspace) -> Result<()> {
+        let mut holdings = lock(&self.holdings);
+        holdings.cancelled.clear();
+        let claimed: Vec<i64> = holdings.items.drain().map(|(item, _)| item).collect();
+        holdings.stranded.extend(claimed);
+        drop(holdings);
+        self.put_back_stranded(workspace)
+    }
+
+    /// Notes items that must be put back.
+    pub(super) fn strand(&self, items: impl Iterator<Item = i64>) {
+        lock(&self.holdings).stranded.extend(items);
+    }
+
+    /// Puts back the stranded items, or keeps them for the next time.
+    pub(super) fn put_back_stranded(&self, workspace: &dyn Workspace) -> Result<()> {
+        let stranded = std::mem::take(&mut lock(&self.holdings).stranded);
+        if stranded.is_empty() {
+            return Ok(());
+        }
+        workspace.unclaim(&stranded).inspect_err(|_| self.strand(stranded.iter().copied()))
+    }
+
+    /// Brings the views up to the truth. Callers that arrive while another refreshes share the next refresh.
+    pub(super) fn publish(&self, workspace: &dyn Workspace) -> Result<()> {
+        let wanted = workspace.truth_seq()?;
+        let _turn = lock(&self.publishing);
+        if workspace.snapshot().seq() < wanted {
+            workspace.refresh()?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,164 @@
+//! Makes the views follow what was committed, reports documents as ready once queries see them, and fills in the
+//! vectors of entities and relations when there is time.
+
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
+use std::time::{Duration, Instant};
+
+use lorekeep_types::{DocumentState, EmbedTask, EmbeddingModel, Result, Vector, VectorWrite};
+use rayon::prelude::*;
+
+use super::lane::Held;
+use super::worker::Bench;
+
+/// A publication may take at most one part in this many of the time.
+const SHARE: u32 = 6;
+
+/// Entities and relations embedded per transaction.
+const BATCH: usize = 1_024;
+
+/// Texts per call of the model.
+const CALL: usize = 64;
+
+/// While documents keep coming, vectors of entities and relations are filled in this often …
+const CATCH_UP_EVERY: Duration = Duration::from_secs(30);
+
+/// … for at most this long.
+const CATCH_UP_FOR: Duration = Duration::from_secs(2);
+
+/// How often a publication that fails is tried when no work is left.
+const TRIES: u32 = 5;
+
+/// Pause between two tries.
+const BETWEEN_TRIES: Duration = Duration::from_millis(500);
+
+/// Documents that one transaction made ready.
+pub(super) struct Published {
+    pub(super) documents: Vec<Held>,
+}
+
+pub(super) struct Publisher<'a> {
+    bench: &'a Bench,
+    pending: Vec<Held>,
+    due: Instant,
+    caught_up: Instant,
+}
+
+impl<'a> Publisher<'a> {
+    pub(super) fn new(bench: &'a Bench) -> Self {
+        Self { bench, pending: Vec::new(), due: Instant::now(), caught_up: Instant::now() }
+    }
+
+    /// Publishes until the worker is done, then everything that is left.
+    pub(super) fn run(mut self, incoming: &Receiver<Published>) {
+        loop {
+            match incoming.recv_timeout(self.wait()) {
+                Ok(published) => self.pending.extend(published.documents),
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+            if !self.pending.is_empty() && Instant::now() >= self.due {
+                self.publish();
+            }
+            if self.caught_up.elapsed() >= CATCH_UP_EVERY {
+                self.embed(Some(CATCH_UP_FOR));
+            }
+        }
+        self.publish_rest();
+        self.embed(None);
+    }
+
+    fn wait(&self) -> Duration {
+        if self.pending.is_empty() { CATCH_UP_EVERY } else { self.due.saturating_duration_since(Instant::now()) }
+    }
+
+    /// Publishes; whether queries now see what is pending. The next one waits in proportion to its cost.
+    fn publish(&mut self) -> bool {
+        let started = Instant::now();
+        let published = self.bench.lane.publish(self.bench.workspace.as_ref());
+        let shortest = Duration::from_millis(self.bench.parts.settings.ingest.refresh_ms);
+        self.due = Instant::now() + shortest.max(started.elapsed() * (SHARE - 1));
+        match published {
+            Ok(()) => self.tell(),
+            Err(error) => {
+                tracing::error!(workspace = %self.bench.workspace.name(), %error, "the views did not follow");
+                return false;
+            }
+        }
+        true
+    }
+
+    fn publish_rest(&mut self) {
+        for _ in 0..TRIES {
+            if self.publish() || self.bench.lane.is_stopping() {
+                return;
+            }
+            self.bench.lane.pause(BETWEEN_TRIES);
+        }
+        // The documents are safe; the views catch up with the next publication or the next start.
+        self.tell();
+    }
+
+    /// Reports what is pending as ready.
+    fn tell(&mut self) {
+        let lane = &self.bench.lane;
+        let mut jobs = Vec::new();
+        for held in std::mem::take(&mut self.pending) {
+            lane.unpublished.remove(&held.document);
+            lane.tell_end(&held, DocumentState::Ready.name(), None);
+            if !jobs.contains(&held.job) {
+                jobs.push(held.job);
+            }
+        }
+        jobs.iter().for_each(|job| lane.tell_progress(self.bench.workspace.as_ref(), job));
+    }
+
+    /// Embeds entities and relations until none is left, time is up, or documents wait.
+    fn embed(&mut self, limit: Option<Duration>) {
+        self.caught_up = Instant::now();
+        let Some(model) = self.bench.parts.embedder.as_deref() else { return };
+        let mut last = None;
+        let lane = &self.bench.lane;
+        loop {
+            let late = limit.map_or_else(|| lane.is_wanted(), |limit| self.caught_up.elapsed() >= limit);
+            if late || lane.is_stopping() {
+                break;
+            }
+            match self.embed_batch(model, last) {
+                Ok(None) => break,
+                Ok(first) => last = first,
+                Err(error) => {
+                    tracing::error!(workspace = %self.bench.workspace.name(), %error, "entities were not embedded");
+                    break;
+                }
+            }
+        }
+        if last.is_some() {
+            self.publish();
+        }
+    }
+
+    /// Embeds one batch; returns its first task, `None` when there was nothing (new) to do.
+    fn embed_batch(&self, model: &dyn EmbeddingModel, last: Option<(i64, i64)>) -> Result<Option<(i64, i64)>> {
+        let tasks = self.bench.workspace.embed_tasks(BATCH)?;
+        let first = tasks.first().map(|task| (task.row, task.revision));
+        if first.is_none() || first == last {
+            return Ok(None);
+        }
+        let counter = self.bench.parts.tokens.as_ref();
+        let embed = |tasks: &[EmbedTask]| -> Result<Vec<VectorWrite>> {
+            let texts: Vec<&str> = tasks.iter().map(|task| task.text.as_str()).collect();
+            let vectors = model.embed(&texts)?;
+            let write = |(task, values): (&EmbedTask, Vec<f32>)| VectorWrite {
+                kind: task.kind,
+                row: task.row,
+                revision: task.revision,
+                vector: Vector::quantise(&values),
+                description_tokens: u32::try_from(counter.count(&task.description)).unwrap_or(u32::MAX),
+            };
+            Ok(tasks.iter().zip(vectors).map(write).collect())
+        };
+        let batches: Result<Vec<_>> = self.bench.readers.install(|| tasks.par_chunks(CALL).map(embed).collect());
+        self.bench.workspace.put_vectors(batches?.into_iter().flatten().collect())?;
+        Ok(first)
+    }
+}
