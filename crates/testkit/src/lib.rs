@@ -1,1 +1,10 @@
-//! Fixture builders and conformance suites; for tests only.
+//! Fixture builders and reference implementations; for tests only.
+//!
+//! [`MemoryIndex`] is a plain, exact [`lorekeep_types::Snapshot`]: the reference that the store's views are
+//! compared with, and a corpus for tests of the engine that need no store.
+
+mod lexicon;
+mod memory_index;
+
+pub use lexicon::Lexicon;
+pub use memory_index::{MemoryDocument, MemoryIndex};

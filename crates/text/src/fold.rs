@@ -70,24 +70,17 @@ pub fn has_diacritic(word: &str) -> bool {
 /// Words of `text` that carry a diacritic, and all its words.
 #[must_use]
 pub fn diacritic_words(text: &str) -> (u32, u32) {
-    runs(text).fold((0, 0), |(marked, all), word| {
-        (marked + u32::from(has_diacritic(word)), all + 1)
-    })
+    runs(text).fold((0, 0), |(marked, all), word| (marked + u32::from(has_diacritic(word)), all + 1))
 }
 
 /// Part of a word: a letter or digit of any script, or a mark that belongs to the letter before it.
 pub(crate) fn is_word_char(c: char) -> bool {
-    if c.is_ascii() {
-        c.is_ascii_alphanumeric()
-    } else {
-        c.is_alphanumeric() || is_combining_mark(c)
-    }
+    if c.is_ascii() { c.is_ascii_alphanumeric() } else { c.is_alphanumeric() || is_combining_mark(c) }
 }
 
 /// The letter/digit runs of `text`.
 pub(crate) fn runs(text: &str) -> impl Iterator<Item = &str> {
-    text.split(|c| !is_word_char(c))
-        .filter(|run| !run.is_empty())
+    text.split(|c| !is_word_char(c)).filter(|run| !run.is_empty())
 }
 
 /// The normal form of a name: folded letter/digit runs joined by one space, without a possessive `'s`.
@@ -128,11 +121,7 @@ fn ends_possessive(rest: &str) -> bool {
 /// The words of [`norm`].
 #[must_use]
 pub fn norm_words(text: &str) -> Vec<String> {
-    norm(text)
-        .split(' ')
-        .filter(|word| !word.is_empty())
-        .map(str::to_owned)
-        .collect()
+    norm(text).split(' ').filter(|word| !word.is_empty()).map(str::to_owned).collect()
 }
 
 /// A title without a trailing parenthesis: `Safe (2012 film)` → `Safe`.
@@ -167,10 +156,7 @@ mod tests {
     #[test]
     fn normal_form_of_names() {
         assert_eq!(norm("Hello, Love's  performer"), "hello love performer");
-        assert_eq!(
-            norm("O\u{2019}Brien\u{2019}s U.S.-based"),
-            "o brien u s based"
-        );
+        assert_eq!(norm("O\u{2019}Brien\u{2019}s U.S.-based"), "o brien u s based");
         assert_eq!(norm("the '60s"), "the 60s");
         assert_eq!(norm(" \u{2014} "), "");
         assert_eq!(norm_words("São Paulo"), ["sao", "paulo"]);

@@ -30,13 +30,7 @@ fn short_code(language: Lang) -> Option<&'static str> {
 #[must_use]
 pub fn language_of(text: &str) -> Option<&'static str> {
     let sample = sample(text);
-    if sample
-        .chars()
-        .filter(|c| c.is_alphabetic())
-        .take(LEAST_LETTERS)
-        .count()
-        < LEAST_LETTERS
-    {
+    if sample.chars().filter(|c| c.is_alphabetic()).take(LEAST_LETTERS).count() < LEAST_LETTERS {
         return None;
     }
     let found = whatlang::detect(sample).filter(whatlang::Info::is_reliable)?;
@@ -46,19 +40,14 @@ pub fn language_of(text: &str) -> Option<&'static str> {
 /// The likeliest of `languages` (ISO 639-1) for a text of any length; `None` when none of them is possible.
 #[must_use]
 pub fn language_among<'a>(text: &str, languages: &[&'a str]) -> Option<&'a str> {
-    let allowed = Lang::all()
-        .iter()
-        .copied()
-        .filter(|lang| short_code(*lang).is_some_and(|code| languages.contains(&code)));
-    let found = Detector::with_allowlist(allowed.collect())
-        .detect_lang(sample(text))
-        .and_then(short_code)?;
+    let allowed =
+        Lang::all().iter().copied().filter(|lang| short_code(*lang).is_some_and(|code| languages.contains(&code)));
+    let found = Detector::with_allowlist(allowed.collect()).detect_lang(sample(text)).and_then(short_code)?;
     languages.iter().copied().find(|code| *code == found)
 }
 
 fn sample(text: &str) -> &str {
-    text.get(..text.floor_char_boundary(SAMPLE_BYTES))
-        .unwrap_or(text)
+    text.get(..text.floor_char_boundary(SAMPLE_BYTES)).unwrap_or(text)
 }
 
 #[cfg(test)]
@@ -83,14 +72,8 @@ mod tests {
 
     #[test]
     fn among_given_languages() {
-        assert_eq!(
-            language_among("Siapa yang menemukan benua itu?", &["en", "id"]),
-            Some("id")
-        );
-        assert_eq!(
-            language_among("Who discovered it?", &["en", "id"]),
-            Some("en")
-        );
+        assert_eq!(language_among("Siapa yang menemukan benua itu?", &["en", "id"]), Some("id"));
+        assert_eq!(language_among("Who discovered it?", &["en", "id"]), Some("en"));
         assert_eq!(language_among("who", &[]), None);
     }
 }

@@ -30,22 +30,24 @@ pub fn lexical_tokens(text: &str, language: Option<&str>, form: Form) -> Vec<Str
     let mut terms = Vec::new();
     for_each_word(&analysed, |word| {
         if !is_stop_word(word) {
-            terms.push(stemmer.map_or_else(
-                || word.to_owned(),
-                |stemmer| stemmer.stem(word).into_owned(),
-            ));
+            terms.push(stemmer.map_or_else(|| word.to_owned(), |stemmer| stemmer.stem(word).into_owned()));
         }
     });
     terms
 }
 
+/// What stands for a passage in the full-text index and before the embedder: the title of its document, the
+/// heading that governs it and its text, one below the other.
+#[must_use]
+pub fn passage_text(document_title: &str, governing_heading: Option<&str>, text: &str) -> String {
+    let lines = [document_title, governing_heading.unwrap_or_default(), text];
+    lines.into_iter().filter(|line| !line.is_empty()).collect::<Vec<_>>().join("\n")
+}
+
 /// The term that [`lexical_tokens`] makes of one lower-case word.
 #[must_use]
 pub fn stem(word: &str, language: Option<&str>) -> String {
-    language.and_then(stemmer).map_or_else(
-        || word.to_owned(),
-        |stemmer| stemmer.stem(word).into_owned(),
-    )
+    language.and_then(stemmer).map_or_else(|| word.to_owned(), |stemmer| stemmer.stem(word).into_owned())
 }
 
 fn stemmer(language: &str) -> Option<Stemmer> {
@@ -62,9 +64,7 @@ fn for_each_word(text: &str, mut found: impl FnMut(&str)) {
     while let Some(start) = rest.find(is_word_char) {
         rest = rest.get(start..).unwrap_or_default();
         let spaceless = rest.chars().next().is_some_and(is_spaceless);
-        let end = rest
-            .find(|c| !is_word_char(c) || is_spaceless(c) != spaceless)
-            .unwrap_or(rest.len());
+        let end = rest.find(|c| !is_word_char(c) || is_spaceless(c) != spaceless).unwrap_or(rest.len());
         let (run, after) = rest.split_at(end);
         if spaceless {
             pairs(run, &mut found)
@@ -76,18 +76,12 @@ fn for_each_word(text: &str, mut found: impl FnMut(&str)) {
 }
 
 fn cut(run: &str) -> &str {
-    run.char_indices()
-        .nth(LONGEST_TERM)
-        .map_or(run, |(at, _)| run.get(..at).unwrap_or(run))
+    run.char_indices().nth(LONGEST_TERM).map_or(run, |(at, _)| run.get(..at).unwrap_or(run))
 }
 
 /// Neighbouring characters of a run two by two; a lone character stands for itself.
 fn pairs(run: &str, found: &mut impl FnMut(&str)) {
-    let starts: Vec<usize> = run
-        .char_indices()
-        .map(|(at, _)| at)
-        .chain([run.len()])
-        .collect();
+    let starts: Vec<usize> = run.char_indices().map(|(at, _)| at).chain([run.len()]).collect();
     if starts.len() == 2 {
         found(run);
     }
@@ -123,37 +117,26 @@ mod tests {
 
     #[test]
     fn forms_differ_in_diacritics() {
-        assert_eq!(
-            lexical_tokens("phố Đà", Some("vi"), Form::Exact),
-            ["phố", "đà"]
-        );
-        assert_eq!(
-            lexical_tokens("phố Đà", Some("vi"), Form::Folded),
-            ["pho", "da"]
-        );
-        assert_eq!(
-            lexical_tokens("pembangunan", Some("id"), Form::Folded),
-            ["bangun"]
-        );
+        assert_eq!(lexical_tokens("phố Đà", Some("vi"), Form::Exact), ["phố", "đà"]);
+        assert_eq!(lexical_tokens("phố Đà", Some("vi"), Form::Folded), ["pho", "da"]);
+        assert_eq!(lexical_tokens("pembangunan", Some("id"), Form::Folded), ["bangun"]);
     }
 
     #[test]
     fn spaceless_scripts_yield_pairs() {
-        assert_eq!(
-            lexical_tokens("iPhone手机价 3月", None, Form::Folded),
-            ["iphone", "手机", "机价", "3", "月"]
-        );
+        assert_eq!(lexical_tokens("iPhone手机价 3月", None, Form::Folded), ["iphone", "手机", "机价", "3", "月"]);
+    }
+
+    #[test]
+    fn passages_stand_below_their_title() {
+        assert_eq!(passage_text("T", Some("H"), "x"), "T\nH\nx");
+        assert_eq!(passage_text("", None, "x"), "x");
     }
 
     #[test]
     fn long_runs_are_cut() {
         let term = "ab".repeat(500);
-        assert_eq!(
-            lexical_tokens(&term, None, Form::Exact)
-                .first()
-                .map(String::len),
-            Some(LONGEST_TERM)
-        );
+        assert_eq!(lexical_tokens(&term, None, Form::Exact).first().map(String::len), Some(LONGEST_TERM));
     }
 
     proptest! {

@@ -7,22 +7,17 @@ use std::sync::LazyLock;
 pub(crate) type WordList = LazyLock<HashSet<&'static str>>;
 
 /// Words without a topic, never indexed.
-pub(crate) static STOP: WordList =
-    LazyLock::new(|| words(include_str!("../data/stop.txt")).collect());
+pub(crate) static STOP: WordList = LazyLock::new(|| words(include_str!("../data/stop.txt")).collect());
 
 /// Words that do not begin a name, besides stop words and connectors.
-pub(crate) static LEAD: WordList =
-    LazyLock::new(|| words(include_str!("../data/lead.txt")).collect());
+pub(crate) static LEAD: WordList = LazyLock::new(|| words(include_str!("../data/lead.txt")).collect());
 
 /// Lower-case words that may stand inside a name.
-pub(crate) static CONNECTORS: WordList =
-    LazyLock::new(|| words(include_str!("../data/connectors.txt")).collect());
+pub(crate) static CONNECTORS: WordList = LazyLock::new(|| words(include_str!("../data/connectors.txt")).collect());
 
 /// The words of a list file: separated by white space, lines that start with `#` are remarks.
 pub(crate) fn words(file: &'static str) -> impl Iterator<Item = &'static str> {
-    file.lines()
-        .filter(|line| !line.starts_with('#'))
-        .flat_map(str::split_whitespace)
+    file.lines().filter(|line| !line.starts_with('#')).flat_map(str::split_whitespace)
 }
 
 /// Whether a folded, lower-cased word is a stop word.

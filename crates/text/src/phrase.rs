@@ -79,21 +79,11 @@ pub fn phrases(text: &str, own: &[String]) -> Vec<Phrase> {
             phrase.count += 1;
         } else {
             places.insert(key.clone(), found.len());
-            found.push(Phrase {
-                own: own.contains(&key),
-                key,
-                span: Some(span),
-                count: 1,
-            });
+            found.push(Phrase { own: own.contains(&key), key, span: Some(span), count: 1 });
         }
     }
     let missing = own.iter().filter(|key| !places.contains_key(*key));
-    found.extend(missing.map(|key| Phrase {
-        key: key.clone(),
-        span: None,
-        count: 1,
-        own: true,
-    }));
+    found.extend(missing.map(|key| Phrase { key: key.clone(), span: None, count: 1, own: true }));
     found
 }
 
@@ -142,9 +132,7 @@ impl TitleDictionary {
             let Some(longest) = self.longest.get(first) else {
                 continue;
             };
-            let Some(title) =
-                self.longest_from(normalised, words.get(at..).unwrap_or_default(), *longest)
-            else {
+            let Some(title) = self.longest_from(normalised, words.get(at..).unwrap_or_default(), *longest) else {
                 continue;
             };
             match found.iter_mut().find(|(key, _)| *key == title) {
@@ -155,17 +143,10 @@ impl TitleDictionary {
         found
     }
 
-    fn longest_from<'a>(
-        &self,
-        text: &'a str,
-        words: &[(usize, usize)],
-        longest: usize,
-    ) -> Option<&'a str> {
+    fn longest_from<'a>(&self, text: &'a str, words: &[(usize, usize)], longest: usize) -> Option<&'a str> {
         let (start, _) = *words.first()?;
         let candidates = words.iter().take(longest).skip(1).rev();
-        candidates
-            .filter_map(|(_, end)| text.get(start..*end))
-            .find(|candidate| self.titles.contains(*candidate))
+        candidates.filter_map(|(_, end)| text.get(start..*end)).find(|candidate| self.titles.contains(*candidate))
     }
 }
 
@@ -185,38 +166,22 @@ fn word_bounds(normalised: &str) -> Vec<(usize, usize)> {
 /// first, without overlap, in order of place. A single word counts only if the question capitalises it, or if
 /// `telling` says that it is a rare title.
 #[must_use]
-pub fn query_phrases(
-    query: &str,
-    known: impl Fn(&str) -> bool,
-    telling: impl Fn(&str) -> bool,
-) -> Vec<String> {
+pub fn query_phrases(query: &str, known: impl Fn(&str) -> bool, telling: impl Fn(&str) -> bool) -> Vec<String> {
     let normalised = norm(query);
     let words = word_bounds(&normalised);
-    let capitalised: HashSet<String> = capitalised_spans(query)
-        .into_iter()
-        .map(|span| norm(query.get(span).unwrap_or_default()))
-        .collect();
+    let capitalised: HashSet<String> =
+        capitalised_spans(query).into_iter().map(|span| norm(query.get(span).unwrap_or_default())).collect();
     let mut taken = vec![false; words.len()];
     let mut found: Vec<(usize, &str)> = Vec::new();
     for length in (1..=LONGEST_QUERY_PHRASE.min(words.len())).rev() {
         for at in 0..=words.len() - length {
-            let (Some((start, _)), Some((_, end))) = (words.get(at), words.get(at + length - 1))
-            else {
+            let (Some((start, _)), Some((_, end))) = (words.get(at), words.get(at + length - 1)) else {
                 continue;
             };
             let candidate = normalised.get(*start..*end).unwrap_or_default();
-            let free = taken
-                .get(at..at + length)
-                .is_some_and(|range| !range.contains(&true));
-            if free
-                && known(candidate)
-                && (length > 1 || capitalised.contains(candidate) || telling(candidate))
-            {
-                taken
-                    .iter_mut()
-                    .skip(at)
-                    .take(length)
-                    .for_each(|word| *word = true);
+            let free = taken.get(at..at + length).is_some_and(|range| !range.contains(&true));
+            if free && known(candidate) && (length > 1 || capitalised.contains(candidate) || telling(candidate)) {
+                taken.iter_mut().skip(at).take(length).for_each(|word| *word = true);
                 found.push((at, candidate));
             }
         }
@@ -247,11 +212,7 @@ mod tests {
 
     #[test]
     fn headings_come_before_the_title() {
-        let headings = [
-            "Safe (2012 film)".to_owned(),
-            "Safe".to_owned(),
-            "1999".to_owned(),
-        ];
+        let headings = ["Safe (2012 film)".to_owned(), "Safe".to_owned(), "1999".to_owned()];
         assert_eq!(own_keys(&headings, "Films"), ["safe"]);
         assert_eq!(own_keys(&[], "Volume 1"), ["volume 1"]);
         assert!(own_keys(&["7".to_owned()], "Films").is_empty());
@@ -261,18 +222,8 @@ mod tests {
     fn phrases_count_and_know_their_own() {
         let own = ["hello love".to_owned(), "not spelt".to_owned()];
         let found = phrases("Manila's \"hello love\" plays in Manila.", &own);
-        let brief: Vec<_> = found
-            .iter()
-            .map(|p| (p.key.as_str(), p.count, p.own, p.span.is_some()))
-            .collect();
-        assert_eq!(
-            brief,
-            [
-                ("manila", 2, false, true),
-                ("hello love", 1, true, true),
-                ("not spelt", 1, true, false)
-            ]
-        );
+        let brief: Vec<_> = found.iter().map(|p| (p.key.as_str(), p.count, p.own, p.span.is_some())).collect();
+        assert_eq!(brief, [("manila", 2, false, true), ("hello love", 1, true, true), ("not spelt", 1, true, false)]);
     }
 
     #[test]
@@ -282,10 +233,7 @@ mod tests {
             titles.insert(key);
         }
         let text = "wound healing of the sick and wound healing";
-        assert_eq!(
-            titles.matches(text),
-            [("wound healing", 2), ("healing of the sick", 1)]
-        );
+        assert_eq!(titles.matches(text), [("wound healing", 2), ("healing of the sick", 1)]);
         assert!(titles.remove("wound healing"));
         assert_eq!(titles.matches(text), [("healing of the sick", 1)]);
         assert!(titles.contains("wound") && !titles.contains("abc"));
@@ -294,12 +242,7 @@ mod tests {
 
     #[test]
     fn the_longest_query_phrase_wins() {
-        let known = [
-            "journal of psychotherapy",
-            "journal",
-            "psychotherapy",
-            "president",
-        ];
+        let known = ["journal of psychotherapy", "journal", "psychotherapy", "president"];
         let found = query_phrases(
             "Who was the president of Journal of Psychotherapy, the journal?",
             |key| known.contains(&key),

@@ -72,9 +72,7 @@ fn name_end(tokens: &[Token<'_>], start: usize) -> usize {
             break;
         }
         at += 1;
-        if token.is_capitalised()
-            || (bridged == 0 && before.is_capitalised() && token.is_short_number())
-        {
+        if token.is_capitalised() || (bridged == 0 && before.is_capitalised() && token.is_short_number()) {
             bridged = 0;
             end = at + 1;
         } else if bridged < MOST_CONNECTORS && CONNECTORS.contains(token.word) {
@@ -149,10 +147,7 @@ pub fn quoted_spans(text: &str) -> Vec<Range<usize>> {
     let mut at = 0;
     while let Some((start, closing)) = opening(text, at) {
         let inside = text.get(start..).unwrap_or_default();
-        let close = inside
-            .char_indices()
-            .take(QUOTED.end + 1)
-            .find(|(_, c)| *c == '\n' || closing.contains(c));
+        let close = inside.char_indices().take(QUOTED.end + 1).find(|(_, c)| *c == '\n' || closing.contains(c));
         at = start;
         if let Some((length, found)) = close
             && found != '\n'
@@ -200,10 +195,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn names(text: &str) -> Vec<&str> {
-        capitalised_spans(text)
-            .into_iter()
-            .map(|span| &text[span])
-            .collect()
+        capitalised_spans(text).into_iter().map(|span| &text[span]).collect()
     }
 
     #[test]
@@ -212,14 +204,8 @@ mod tests {
             names("He left the University of the Philippines in Manila."),
             ["University of the Philippines", "Manila"]
         );
-        assert_eq!(
-            names("flights of Apollo 11 and Marks & Spencer"),
-            ["Apollo 11", "Marks & Spencer"]
-        );
-        assert_eq!(
-            names("Ludwig van der Rohe met J. R. R. Tolkien"),
-            ["Ludwig van der Rohe", "J. R. R. Tolkien"]
-        );
+        assert_eq!(names("flights of Apollo 11 and Marks & Spencer"), ["Apollo 11", "Marks & Spencer"]);
+        assert_eq!(names("Ludwig van der Rohe met J. R. R. Tolkien"), ["Ludwig van der Rohe", "J. R. R. Tolkien"]);
         assert_eq!(names("Élodie de la Tour"), ["Élodie de la Tour"]);
         assert_eq!(names("Institute of technology"), ["Institute"]);
     }
@@ -231,30 +217,17 @@ mod tests {
             ["Smith", "Paris", "London"]
         );
         assert_eq!(names("The Beatles"), ["Beatles"]);
-        assert_eq!(
-            names("Stoney Creek\nThe Battle of Stoney Creek"),
-            ["Stoney Creek", "Battle of Stoney Creek"]
-        );
+        assert_eq!(names("Stoney Creek\nThe Battle of Stoney Creek"), ["Stoney Creek", "Battle of Stoney Creek"]);
         assert_eq!(names("Paris, France; Dr. No"), ["Paris", "France"]);
         assert!(names("It was in May 1999. 42 of us.").is_empty());
     }
 
     #[test]
     fn quoted_strings() {
-        let quoted = |text: &'static str| -> Vec<&str> {
-            quoted_spans(text)
-                .into_iter()
-                .map(|span| &text[span])
-                .collect()
-        };
-        assert_eq!(
-            quoted("the song \"hello love\" and “so long”"),
-            ["hello love", "so long"]
-        );
-        assert_eq!(
-            quoted("„guten Tag“ «bon jour» 《红楼梦》"),
-            ["guten Tag", "bon jour", "红楼梦"]
-        );
+        let quoted =
+            |text: &'static str| -> Vec<&str> { quoted_spans(text).into_iter().map(|span| &text[span]).collect() };
+        assert_eq!(quoted("the song \"hello love\" and “so long”"), ["hello love", "so long"]);
+        assert_eq!(quoted("„guten Tag“ «bon jour» 《红楼梦》"), ["guten Tag", "bon jour", "红楼梦"]);
         assert!(quoted("5\" wide\n and 6\" high, \"x\"").is_empty());
     }
 

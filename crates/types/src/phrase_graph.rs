@@ -25,11 +25,7 @@ pub struct ChunkPhrases {
 #[must_use]
 pub fn most_chunks(chunks: u32) -> u32 {
     let most = (f64::from(chunks) * 0.03).max(20.0) as u32;
-    if chunks >= 50_000 {
-        most.min(200)
-    } else {
-        most
-    }
+    if chunks >= 50_000 { most.min(200) } else { most }
 }
 
 /// Chunks and the phrases they share, with transition shares for walks. Empty by default.
@@ -98,20 +94,13 @@ impl PhraseGraph {
     /// The key of a phrase; empty for an unknown one.
     #[must_use]
     pub fn key(&self, phrase: u32) -> &str {
-        if phrase < self.phrase_count() {
-            self.keys.key(phrase)
-        } else {
-            ""
-        }
+        if phrase < self.phrase_count() { self.keys.key(phrase) } else { "" }
     }
 
     /// Number of chunks that have the phrase.
     #[must_use]
     pub fn frequency(&self, phrase: u32) -> u32 {
-        self.frequencies
-            .get(phrase as usize)
-            .copied()
-            .unwrap_or_default()
+        self.frequencies.get(phrase as usize).copied().unwrap_or_default()
     }
 
     /// Whether the phrase is in too many chunks to tell one from another.
@@ -124,9 +113,7 @@ impl PhraseGraph {
     #[must_use]
     pub fn sole_chunk(&self, phrase: u32) -> Option<u32> {
         let first = self.frequencies.len() - self.sole.len();
-        self.sole
-            .get((phrase as usize).checked_sub(first)?)
-            .copied()
+        self.sole.get((phrase as usize).checked_sub(first)?).copied()
     }
 
     /// The chunks that have the phrase as an own key, ascending.
@@ -143,14 +130,8 @@ impl PhraseGraph {
 
     /// Every phrase of a chunk that at least one other chunk has as well.
     pub fn phrases_of(&self, chunk: u32) -> impl Iterator<Item = u32> {
-        let (targets, _) = if chunk < self.chunks {
-            self.edges(chunk)
-        } else {
-            (&[][..], &[][..])
-        };
-        let walkable = targets
-            .iter()
-            .filter_map(|node| node.checked_sub(self.chunks));
+        let (targets, _) = if chunk < self.chunks { self.edges(chunk) } else { (&[][..], &[][..]) };
+        let walkable = targets.iter().filter_map(|node| node.checked_sub(self.chunks));
         walkable.chain(self.common.get(chunk).iter().copied())
     }
 
@@ -169,8 +150,7 @@ impl PhraseGraph {
     /// The phrase that a node stands for; `None` for a chunk.
     #[must_use]
     pub fn phrase_at(&self, node: u32) -> Option<u32> {
-        node.checked_sub(self.chunks)
-            .filter(|phrase| *phrase < self.walkable)
+        node.checked_sub(self.chunks).filter(|phrase| *phrase < self.walkable)
     }
 
     /// The neighbours of a node and the share of its weight that each edge has; shares sum to 1 unless there
@@ -178,10 +158,7 @@ impl PhraseGraph {
     #[must_use]
     pub fn edges(&self, node: u32) -> (&[u32], &[f32]) {
         let range = bounds(&self.offsets, node);
-        (
-            self.targets.get(range.clone()).unwrap_or_default(),
-            self.shares.get(range).unwrap_or_default(),
-        )
+        (self.targets.get(range.clone()).unwrap_or_default(), self.shares.get(range).unwrap_or_default())
     }
 }
 
@@ -191,15 +168,8 @@ mod tests {
     use proptest::prelude::*;
 
     fn chunk(version: i64, position: u32, phrases: &[(&str, u32, bool)]) -> ChunkPhrases {
-        let phrases = phrases
-            .iter()
-            .map(|(key, count, own)| ((*key).to_owned(), *count, *own))
-            .collect();
-        ChunkPhrases {
-            version,
-            position,
-            phrases,
-        }
+        let phrases = phrases.iter().map(|(key, count, own)| ((*key).to_owned(), *count, *own)).collect();
+        ChunkPhrases { version, position, phrases }
     }
 
     fn graph(chunks: &[ChunkPhrases], aliases: &[(&str, &str)]) -> PhraseGraph {
@@ -208,15 +178,7 @@ mod tests {
 
     fn small() -> Vec<ChunkPhrases> {
         vec![
-            chunk(
-                1,
-                0,
-                &[
-                    ("paris", 2, true),
-                    ("seine", 1, false),
-                    ("only here", 1, false),
-                ],
-            ),
+            chunk(1, 0, &[("paris", 2, true), ("seine", 1, false), ("only here", 1, false)]),
             chunk(1, 1, &[("seine", 1, false)]),
             chunk(2, 0, &[("paris", 1, false)]),
             chunk(3, 0, &[]),
@@ -232,16 +194,10 @@ mod tests {
         assert_eq!(graph.own_keys(0), [paris]);
         assert!(graph.own_keys(2).is_empty());
         let sole = graph.find("only here").unwrap_or(u32::MAX);
-        assert_eq!(
-            (graph.sole_chunk(sole), graph.node_of(sole)),
-            (Some(0), None)
-        );
+        assert_eq!((graph.sole_chunk(sole), graph.node_of(sole)), (Some(0), None));
         assert_eq!(graph.sole_chunk(paris), None);
         assert_eq!(graph.find("london"), None);
-        let mut keys: Vec<&str> = graph
-            .phrases_of(0)
-            .map(|phrase| graph.key(phrase))
-            .collect();
+        let mut keys: Vec<&str> = graph.phrases_of(0).map(|phrase| graph.key(phrase)).collect();
         keys.sort_unstable();
         assert_eq!(keys, ["paris", "seine"]);
     }
@@ -249,49 +205,28 @@ mod tests {
     #[test]
     fn edges_follow_the_weights() {
         let graph = graph(&small(), &[]);
-        let paris = graph
-            .find("paris")
-            .and_then(|phrase| graph.node_of(phrase))
-            .unwrap_or(u32::MAX);
-        let seine = graph
-            .find("seine")
-            .and_then(|phrase| graph.node_of(phrase))
-            .unwrap_or(u32::MAX);
+        let paris = graph.find("paris").and_then(|phrase| graph.node_of(phrase)).unwrap_or(u32::MAX);
+        let seine = graph.find("seine").and_then(|phrase| graph.node_of(phrase)).unwrap_or(u32::MAX);
         let idf = (1.0_f32 + 4.0 / 2.0).ln();
         let sum = 2.0 + idf * 4.0 + idf;
         let (targets, shares) = graph.edges(0);
-        let share_of = |node: u32| {
-            targets
-                .iter()
-                .position(|to| *to == node)
-                .map(|at| shares[at])
-        };
+        let share_of = |node: u32| targets.iter().position(|to| *to == node).map(|at| shares[at]);
         assert_eq!(targets.len(), 3);
         assert!(share_of(1).is_some_and(|share| (share - 2.0 / sum).abs() < 1e-6));
         assert!(share_of(paris).is_some_and(|share| (share - idf * 4.0 / sum).abs() < 1e-6));
         assert!(share_of(seine).is_some_and(|share| (share - idf / sum).abs() < 1e-6));
         assert!(graph.edges(3).0.is_empty());
-        assert_eq!(
-            graph.phrase_at(paris).map(|phrase| graph.key(phrase)),
-            Some("paris")
-        );
+        assert_eq!(graph.phrase_at(paris).map(|phrase| graph.key(phrase)), Some("paris"));
         assert_eq!(graph.phrase_at(0), None);
     }
 
     #[test]
     fn aliases_are_one_phrase() {
         let chunks = [
-            chunk(
-                1,
-                0,
-                &[("who", 1, false), ("world health organization", 2, false)],
-            ),
+            chunk(1, 0, &[("who", 1, false), ("world health organization", 2, false)]),
             chunk(2, 0, &[("world health organization", 1, false)]),
         ];
-        let graph = graph(
-            &chunks,
-            &[("who", "world health organization"), ("a", "b"), ("b", "a")],
-        );
+        let graph = graph(&chunks, &[("who", "world health organization"), ("a", "b"), ("b", "a")]);
         let phrase = graph.find("who");
         assert_eq!(phrase, graph.find("world health organization"));
         assert_eq!(phrase.map(|phrase| graph.frequency(phrase)), Some(2));
@@ -301,9 +236,7 @@ mod tests {
 
     #[test]
     fn common_phrases_carry_no_edges() {
-        let chunks: Vec<_> = (0..30)
-            .map(|version| chunk(version, 0, &[("everywhere", 1, false)]))
-            .collect();
+        let chunks: Vec<_> = (0..30).map(|version| chunk(version, 0, &[("everywhere", 1, false)])).collect();
         let graph = graph(&chunks, &[]);
         let phrase = graph.find("everywhere").unwrap_or(u32::MAX);
         assert!(graph.is_common(phrase));
@@ -315,12 +248,7 @@ mod tests {
     #[test]
     fn limits_of_frequency() {
         assert_eq!(
-            (
-                most_chunks(0),
-                most_chunks(1_000),
-                most_chunks(49_999),
-                most_chunks(1_000_000)
-            ),
+            (most_chunks(0), most_chunks(1_000), most_chunks(49_999), most_chunks(1_000_000)),
             (20, 30, 1_499, 200)
         );
     }
@@ -328,10 +256,7 @@ mod tests {
     #[test]
     fn the_empty_graph_answers() {
         let graph = PhraseGraph::default();
-        assert_eq!(
-            (graph.chunk_count(), graph.node_count(), graph.find("x")),
-            (0, 0, None)
-        );
+        assert_eq!((graph.chunk_count(), graph.node_count(), graph.find("x")), (0, 0, None));
         assert!(graph.edges(0).0.is_empty());
     }
 

@@ -57,33 +57,22 @@ pub(super) fn build<K: AsRef<str>>(
     chunks: impl Iterator<Item = ChunkPhrases>,
     aliases: impl Iterator<Item = (K, K)>,
 ) -> PhraseGraph {
-    let aliases: HashMap<String, String> = aliases
-        .map(|(alias, key)| (alias.as_ref().to_owned(), key.as_ref().to_owned()))
-        .collect();
+    let aliases: HashMap<String, String> =
+        aliases.map(|(alias, key)| (alias.as_ref().to_owned(), key.as_ref().to_owned())).collect();
     let mut input = read(chunks, &aliases);
     let mut order = order(&mut input);
     let (entries, chunks) = (&input.entries, input.chunks);
     let own = || entries.iter().filter(|entry| entry.own);
-    let common = || {
-        entries
-            .iter()
-            .filter(|entry| (order.walkable..order.first_sole).contains(&entry.phrase))
-    };
-    let sharers = Lists::collect(order.frequencies.len(), || {
-        own().map(|entry| (entry.phrase, entry.chunk))
-    });
+    let common = || entries.iter().filter(|entry| (order.walkable..order.first_sole).contains(&entry.phrase));
+    let sharers = Lists::collect(order.frequencies.len(), || own().map(|entry| (entry.phrase, entry.chunk)));
     let edges = weigh(&input, &order, &sharers);
     let (offsets, targets, shares) = rows((chunks + order.walkable) as usize, &edges);
     PhraseGraph {
         chunks,
         walkable: order.walkable,
         sole: sole_chunks(entries, &order),
-        own: Lists::collect(chunks as usize, || {
-            own().map(|entry| (entry.chunk, entry.phrase))
-        }),
-        common: Lists::collect(chunks as usize, || {
-            common().map(|entry| (entry.chunk, entry.phrase))
-        }),
+        own: Lists::collect(chunks as usize, || own().map(|entry| (entry.chunk, entry.phrase))),
+        common: Lists::collect(chunks as usize, || common().map(|entry| (entry.chunk, entry.phrase))),
         sharers,
         offsets,
         targets,
@@ -113,9 +102,7 @@ fn read(chunks: impl Iterator<Item = ChunkPhrases>, aliases: &HashMap<String, St
     let mut before: Option<(i64, u32)> = None;
     for chunk in chunks {
         let first = input.entries.len();
-        if before.is_some_and(|(version, position)| {
-            version == chunk.version && position < chunk.position
-        }) {
+        if before.is_some_and(|(version, position)| version == chunk.version && position < chunk.position) {
             input.joined.push(input.chunks - 1);
         }
         before = Some((chunk.version, chunk.position));
@@ -132,12 +119,7 @@ fn read(chunks: impl Iterator<Item = ChunkPhrases>, aliases: &HashMap<String, St
                 }
                 None => {
                     *place = input.entries.len();
-                    input.entries.push(Entry {
-                        chunk: input.chunks,
-                        phrase,
-                        count: *count,
-                        own: *own,
-                    });
+                    input.entries.push(Entry { chunk: input.chunks, phrase, count: *count, own: *own });
                 }
             }
         }
@@ -156,11 +138,7 @@ fn order(input: &mut Input) -> Order {
     }
     let most = most_chunks(input.chunks);
     let class = |frequency: u32| {
-        if frequency <= 1 {
-            2
-        } else {
-            usize::from(frequency > most)
-        }
+        if frequency <= 1 { 2 } else { usize::from(frequency > most) }
     };
     let mut starts = [0_u32; 4];
     for frequency in &frequencies {
@@ -178,18 +156,10 @@ fn order(input: &mut Input) -> Order {
         }
     }
     for entry in &mut input.entries {
-        entry.phrase = numbers
-            .get(entry.phrase as usize)
-            .copied()
-            .unwrap_or_default();
+        entry.phrase = numbers.get(entry.phrase as usize).copied().unwrap_or_default();
     }
     let (keys, frequencies) = permuted(&input.keys, &frequencies, &numbers);
-    Order {
-        keys,
-        frequencies,
-        walkable,
-        first_sole,
-    }
+    Order { keys, frequencies, walkable, first_sole }
 }
 
 /// Keys and frequencies in the order of their new numbers.
@@ -223,33 +193,17 @@ fn sole_chunks(entries: &[Entry], order: &Order) -> Vec<u32> {
 /// Every edge once: chunk to phrase in the order of input, and chunk to next chunk.
 fn weigh(input: &Input, order: &Order, sharers: &Lists) -> Vec<Edge> {
     let total = input.chunks as f32;
-    let neighbours = input.joined.iter().map(|from| Edge {
-        from: *from,
-        to: from + 1,
-        weight: NEIGHBOUR_WEIGHT,
+    let neighbours = input.joined.iter().map(|from| Edge { from: *from, to: from + 1, weight: NEIGHBOUR_WEIGHT });
+    let phrases = input.entries.iter().filter(|entry| entry.phrase < order.walkable).map(|entry| {
+        let frequency = order.frequencies.get(entry.phrase as usize).copied().unwrap_or(1) as f32;
+        let factor = if entry.own {
+            (OWN_WEIGHT / sharers.get(entry.phrase).len() as f32).max(1.0)
+        } else {
+            1.0 + (entry.count.max(1) as f32).ln()
+        };
+        let weight = (1.0 + total / frequency).ln() * factor;
+        Edge { from: entry.chunk, to: input.chunks + entry.phrase, weight }
     });
-    let phrases = input
-        .entries
-        .iter()
-        .filter(|entry| entry.phrase < order.walkable)
-        .map(|entry| {
-            let frequency = order
-                .frequencies
-                .get(entry.phrase as usize)
-                .copied()
-                .unwrap_or(1) as f32;
-            let factor = if entry.own {
-                (OWN_WEIGHT / sharers.get(entry.phrase).len() as f32).max(1.0)
-            } else {
-                1.0 + (entry.count.max(1) as f32).ln()
-            };
-            let weight = (1.0 + total / frequency).ln() * factor;
-            Edge {
-                from: entry.chunk,
-                to: input.chunks + entry.phrase,
-                weight,
-            }
-        });
     neighbours.chain(phrases).collect()
 }
 

@@ -25,25 +25,18 @@ impl KeyTable {
     /// The key with this number; empty for an unknown one.
     pub(super) fn key(&self, number: u32) -> &str {
         let number = number as usize;
-        let start = number
-            .checked_sub(1)
-            .map_or(Some(0), |before| self.ends.get(before).copied());
+        let start = number.checked_sub(1).map_or(Some(0), |before| self.ends.get(before).copied());
         let (Some(start), Some(end)) = (start, self.ends.get(number)) else {
             return "";
         };
-        self.arena
-            .get(start as usize..*end as usize)
-            .unwrap_or_default()
+        self.arena.get(start as usize..*end as usize).unwrap_or_default()
     }
 
     pub(super) fn find(&self, key: &str) -> Option<u32> {
         if self.slots.is_empty() {
             return None;
         }
-        self.slots
-            .get(self.slot_of(key))
-            .copied()
-            .filter(|number| *number != FREE)
+        self.slots.get(self.slot_of(key)).copied().filter(|number| *number != FREE)
     }
 
     /// The number of `key`, which is added if need be.
@@ -52,12 +45,7 @@ impl KeyTable {
             self.grow();
         }
         let slot = self.slot_of(key);
-        if let Some(number) = self
-            .slots
-            .get(slot)
-            .copied()
-            .filter(|number| *number != FREE)
-        {
+        if let Some(number) = self.slots.get(slot).copied().filter(|number| *number != FREE) {
             return number;
         }
         let number = self.ends.len() as u32;

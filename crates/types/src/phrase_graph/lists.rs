@@ -9,10 +9,7 @@ pub(super) struct Lists {
 
 impl Lists {
     /// Sorts `(list, item)` pairs, given twice in the same order, into `lists` lists.
-    pub(super) fn collect<I: Iterator<Item = (u32, u32)>>(
-        lists: usize,
-        pairs: impl Fn() -> I,
-    ) -> Self {
+    pub(super) fn collect<I: Iterator<Item = (u32, u32)>>(lists: usize, pairs: impl Fn() -> I) -> Self {
         let mut offsets = offsets(lists, pairs().map(|(list, _)| list));
         let mut items = vec![0; offsets.last().map_or(0, |end| *end as usize)];
         let mut next = offsets.clone();
@@ -30,9 +27,7 @@ impl Lists {
 
     /// A list; empty for an unknown one.
     pub(super) fn get(&self, list: u32) -> &[u32] {
-        self.items
-            .get(bounds(&self.offsets, list))
-            .unwrap_or_default()
+        self.items.get(bounds(&self.offsets, list)).unwrap_or_default()
     }
 }
 
