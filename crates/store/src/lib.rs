@@ -1,1 +1,13 @@
 //! The truth (SQLite) and its derived views (text, vector, graph).
+//!
+//! - [`truth`]: one SQLite file per workspace; everything else can be lost and rebuilt from it.
+//! - [`view`]: what queries read; follows the truth's change log and publishes immutable snapshots.
+//! - [`folder`]: the data folder, its lock and layout.
+//! - [`store`] and [`workspace`]: the ports of `lorekeep-types` over these.
+
+mod error;
+mod folder;
+mod truth;
+mod view;
+
+pub use folder::{Holder, holder};

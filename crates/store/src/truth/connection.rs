@@ -1,0 +1,101 @@
+//! Opening SQLite: where a truth lives, how its connections are set, and the pool of readers.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use crate::error::Result;
+
+/// Idle read connections kept; more are opened when more threads read at once.
+const IDLE_READERS: usize = 4;
+
+/// Where the database is.
+#[derive(Clone, Debug)]
+pub(crate) enum Place {
+    /// A file.
+    File(PathBuf),
+    /// RAM, shared by the connections of this process under a unique name; gone with the last of them.
+    Memory(String),
+}
+
+impl Place {
+    /// A fresh place in RAM.
+    pub(crate) fn memory() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        Self::Memory(format!("file:/lorekeep-{}?vfs=memdb", NEXT.fetch_add(1, Ordering::Relaxed)))
+    }
+
+    /// The file, if it is one.
+    pub(crate) fn file(&self) -> Option<&Path> {
+        match self {
+            Self::File(path) => Some(path),
+            Self::Memory(_) => None,
+        }
+    }
+
+    /// A connection that may write; creates the database when it is missing.
+    pub(crate) fn writer(&self) -> Result<Connection> {
+        let connection = self.open(OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+        if matches!(self, Self::File(_)) {
+            connection.pragma_update(None, "journal_mode", "wal")?;
+            connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
+        }
+        connection.pragma_update(None, "synchronous", "full")?;
+        connection.pragma_update(None, "cache_size", -16_384)?;
+        Ok(connection)
+    }
+
+    /// A connection that only reads. Opened read-write because a reader must be able to recover a WAL.
+    fn reader(&self) -> Result<Connection> {
+        let connection = self.open(OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+        connection.pragma_update(None, "query_only", true)?;
+        connection.pragma_update(None, "cache_size", -4_096)?;
+        Ok(connection)
+    }
+
+    fn open(&self, flags: OpenFlags) -> Result<Connection> {
+        let flags = flags | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+        let connection = match self {
+            Self::File(path) => Connection::open_with_flags(path, flags.difference(OpenFlags::SQLITE_OPEN_URI))?,
+            Self::Memory(name) => Connection::open_with_flags(name, flags)?,
+        };
+        connection.busy_timeout(Duration::from_secs(60))?;
+        connection.pragma_update(None, "foreign_keys", false)?;
+        connection.pragma_update(None, "temp_store", "memory")?;
+        connection.set_prepared_statement_cache_capacity(160);
+        Ok(connection)
+    }
+}
+
+/// Read connections at rest.
+#[derive(Debug)]
+pub(super) struct Readers {
+    place: Place,
+    idle: Mutex<Vec<Connection>>,
+}
+
+impl Readers {
+    pub(super) fn new(place: Place) -> Self {
+        Self { place, idle: Mutex::new(Vec::new()) }
+    }
+
+    pub(super) fn take(&self) -> Result<Connection> {
+        let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        idle.map_or_else(|| self.place.reader(), Ok)
+    }
+
+    pub(super) fn give_back(&self, connection: Connection) {
+        let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
+        if idle.len() < IDLE_READERS {
+            idle.push(connection);
+        }
+    }
+
+    /// Closes those at rest.
+    pub(super) fn clear(&self) {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
+    }
+}
