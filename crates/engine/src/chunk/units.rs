@@ -112,14 +112,8 @@ fn lines(text: &str, span: ByteSpan) -> Vec<ByteSpan> {
 }
 
 fn sentences(text: &str, span: ByteSpan) -> Vec<ByteSpan> {
-    let mut at = span.start;
-    span.of(text)
-        .split_inclusive(". ")
-        .map(|sentence| {
-            at += sentence.len();
-            ByteSpan::new(at - sentence.len(), at)
-        })
-        .collect()
+    let sentences = lorekeep_text::sentences(span.of(text)).into_iter();
+    sentences.map(|sentence| ByteSpan::new(span.start + sentence.start, span.start + sentence.end)).collect()
 }
 
 /// Cuts a span into pieces of at most `most` tokens, before a word where one begins near the end.

@@ -89,7 +89,7 @@ fn steps(
     let chunks = chunk_document(&parsed, &parts.settings.chunking, parts.tokens.as_ref(), cancel).map_err(ended)?;
     stage(Stage::Extract);
     let title = title(&parsed.metadata, &item.name);
-    let extraction = extract::extract(&parsed, &title, &chunks, cancel).map_err(ended)?;
+    let extraction = extract::extract(&title, &chunks, cancel).map_err(ended)?;
     stage(Stage::Embed);
     let vectors = vectors(parts, &parsed, &title, &chunks, cancel).map_err(ended)?;
     Ok(DocumentWrite { document: item.document, item: item.item, hash: item.hash, parsed, chunks, vectors, extraction })
@@ -146,10 +146,7 @@ fn vectors(
     Ok(vectors)
 }
 
-/// What a chunk's vector stands for: title, governing heading and text.
+/// What a chunk's vector stands for.
 fn embedded_text(title: &str, chunk: &NewChunk) -> String {
-    match chunk.heading_path.last().filter(|heading| *heading != title) {
-        Some(heading) => format!("{title}\n{heading}\n{}", chunk.text),
-        None => format!("{title}\n{}", chunk.text),
-    }
+    lorekeep_text::passage_text(title, chunk.heading_path.last().map(String::as_str), &chunk.text)
 }
