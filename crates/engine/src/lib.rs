@@ -3,6 +3,7 @@
 //! The engine reaches everything through the ports of `lorekeep_types` and knows no HTTP, no disk format
 //! and no vendor. Synchronous work (store, parsing, ranking) crosses over from async callers in one place.
 
+pub mod answer;
 mod chunk;
 mod documents;
 mod engine;

@@ -18,5 +18,5 @@ pub use phrase::{Phrase, TitleDictionary, is_phrase_key, is_title_key, own_keys,
 pub use question::{
     AnswerType, WordKind, answer_type, begins_with_pronoun, is_question_word, reads_as_english, word_kind,
 };
-pub use sentence::sentences;
+pub use sentence::{sentences, without_citations};
 pub use span::{capitalised_spans, quoted_spans};

@@ -3,6 +3,7 @@
 //! Errs on the side of sentences that are too long: a quotation may hold a sentence more, never half of one. What
 //! to do with overlong sentences (tables, scripts without end marks) belongs to the callers.
 
+use std::borrow::Cow;
 use std::ops::Range;
 use std::sync::LazyLock;
 
@@ -55,6 +56,24 @@ pub fn sentences(text: &str) -> Vec<Range<usize>> {
     }
     found.push(start..text.len());
     found.spans
+}
+
+/// `text` without citation marks such as `[12]` and `[note 3]`, which are no part of what it says.
+#[must_use]
+pub fn without_citations(text: &str) -> Cow<'_, str> {
+    let Some(first) = text.find('[') else { return Cow::Borrowed(text) };
+    let mut kept = String::with_capacity(text.len());
+    let mut start = 0;
+    let mut at = first;
+    while let Some(open) = text.get(at..).and_then(|rest| rest.find('[')).map(|found| at + found) {
+        at = open + 1;
+        if let Some(end) = citation(text, open) {
+            kept.push_str(text.get(start..open).unwrap_or_default());
+            (start, at) = (end, end);
+        }
+    }
+    kept.push_str(text.get(start..).unwrap_or_default());
+    Cow::Owned(kept)
 }
 
 struct Found<'a> {
@@ -315,6 +334,13 @@ mod tests {
         );
         assert_eq!(split("The tower stands. [3] It leans a little."), ["The tower stands. [3]", "It leans a little."]);
         assert_whole("He joined Acme Corp. (Later Acme Ltd.)");
+    }
+
+    #[test]
+    fn citations_are_left_out() {
+        assert_eq!(without_citations("It froze[12][note 3] in 1963 [a b."), "It froze in 1963 [a b.");
+        assert_eq!(without_citations("[2]:15 Spring"), " Spring");
+        assert_eq!(without_citations("plain"), "plain");
     }
 
     #[test]
