@@ -67,6 +67,9 @@ pub(crate) enum StoreError {
         /// What to do.
         hint: &'static str,
     },
+    /// The request makes no sense in any state.
+    #[error("{0}")]
+    Invalid(String),
     /// The caller cancelled.
     #[error("cancelled")]
     Cancelled,
@@ -101,6 +104,7 @@ impl StoreError {
             Self::Stream(_) | Self::Damaged(_) | Self::View { .. } => ErrorCode::Storage,
             Self::NotFound { .. } => ErrorCode::NotFound,
             Self::Conflict { .. } => ErrorCode::Conflict,
+            Self::Invalid(_) => ErrorCode::InvalidRequest,
             Self::Cancelled => ErrorCode::Cancelled,
         }
     }
@@ -123,13 +127,8 @@ fn sqlite_code(error: &rusqlite::Error) -> ErrorCode {
     use rusqlite::ffi::{
         SQLITE_IOERR_FSYNC, SQLITE_IOERR_SHMOPEN, SQLITE_IOERR_SHMSIZE, SQLITE_IOERR_TRUNCATE, SQLITE_IOERR_WRITE,
     };
-    const WRITE_ERRORS: [i32; 5] = [
-        SQLITE_IOERR_WRITE,
-        SQLITE_IOERR_FSYNC,
-        SQLITE_IOERR_TRUNCATE,
-        SQLITE_IOERR_SHMSIZE,
-        SQLITE_IOERR_SHMOPEN,
-    ];
+    const WRITE_ERRORS: [i32; 5] =
+        [SQLITE_IOERR_WRITE, SQLITE_IOERR_FSYNC, SQLITE_IOERR_TRUNCATE, SQLITE_IOERR_SHMSIZE, SQLITE_IOERR_SHMOPEN];
     match error.sqlite_error() {
         Some(inner) if matches!(inner.code, SqliteCode::DiskFull | SqliteCode::ReadOnly) => ErrorCode::StorageFull,
         Some(inner) if WRITE_ERRORS.contains(&inner.extended_code) => ErrorCode::StorageFull,

@@ -98,7 +98,8 @@ impl Folder {
         let holder = Holder { pid: std::process::id(), url, started_at: self.started_at };
         let mut file = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         let text = serde_json::to_string(&holder)?;
-        let written = file.set_len(0).and_then(|()| file.seek(SeekFrom::Start(0))).and_then(|_| file.write_all(text.as_bytes()));
+        let written =
+            file.set_len(0).and_then(|()| file.seek(SeekFrom::Start(0))).and_then(|_| file.write_all(text.as_bytes()));
         written.map_err(StoreError::io("write", self.path.join("lock")))
     }
 

@@ -7,7 +7,10 @@
 
 mod error;
 mod folder;
+mod store;
 mod truth;
 mod view;
+mod workspace;
 
 pub use folder::{Holder, holder};
+pub use store::Store;

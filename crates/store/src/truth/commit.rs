@@ -2,9 +2,7 @@
 
 use std::collections::HashSet;
 
-use lorekeep_types::{
-    ByteSpan, ChunkId, CommitOutcome, DocumentState, DocumentWrite, Vector, VersionId,
-};
+use lorekeep_types::{ByteSpan, ChunkId, CommitOutcome, DocumentState, DocumentWrite, Vector, VersionId};
 use rusqlite::{Connection, OptionalExtension};
 
 use super::changes::ChangeKind;
@@ -54,12 +52,8 @@ fn commit_one(
     write: &DocumentWrite,
     now_ms: i64,
 ) -> Result<CommitOutcome> {
-    let nothing = || CommitOutcome {
-        document: write.document.clone(),
-        version_id: VersionId(0),
-        version: 0,
-        committed: false,
-    };
+    let nothing =
+        || CommitOutcome { document: write.document.clone(), version_id: VersionId(0), version: 0, committed: false };
     let Some(standing) = standing(writing.sql(), write)? else { return Ok(nothing()) };
     if standing.outcome != "processing" {
         return Ok(nothing());

@@ -36,10 +36,16 @@ impl Reader<'_> {
     }
 
     /// A window of the document list.
-    pub(crate) fn documents(&self, filter: &DocumentFilter, order: DocumentOrder, page: PageRequest) -> Result<DocumentPage> {
+    pub(crate) fn documents(
+        &self,
+        filter: &DocumentFilter,
+        order: DocumentOrder,
+        page: PageRequest,
+    ) -> Result<DocumentPage> {
         let condition = Condition::of(filter);
         let count = format!("SELECT count(*) {FROM}{}", condition.sql);
-        let total = self.sql()?.prepare(&count)?.query_row(rusqlite::params_from_iter(&condition.values), |row| row.get(0))?;
+        let total =
+            self.sql()?.prepare(&count)?.query_row(rusqlite::params_from_iter(&condition.values), |row| row.get(0))?;
         let column = match order.field {
             OrderField::UpdatedAt => "updated_at",
             OrderField::CreatedAt => "created_at",
@@ -51,7 +57,8 @@ impl Reader<'_> {
             "{COLUMNS} {FROM}{} ORDER BY d.{column} {direction}, d.id {direction} LIMIT ? OFFSET ?",
             condition.sql
         );
-        let window = [page.limit.min(MOST_ROWS), page.offset].map(|number| Value::Integer(i64::try_from(number).unwrap_or(i64::MAX)));
+        let window = [page.limit.min(MOST_ROWS), page.offset]
+            .map(|number| Value::Integer(i64::try_from(number).unwrap_or(i64::MAX)));
         let mut statement = self.sql()?.prepare(&sql)?;
         let rows = statement.query_map(rusqlite::params_from_iter(condition.values.iter().chain(&window)), record)?;
         Ok(DocumentPage { documents: rows.collect::<Result<_, _>>()?, total, counts: self.state_counts()? })

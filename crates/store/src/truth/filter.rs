@@ -36,7 +36,8 @@ impl Condition {
         }
         let states: Vec<_> = filter.states.iter().map(|state| state.name()).collect();
         condition.any(&states, "d.state = ?", |state| vec![Value::Text(state.to_owned())]);
-        let of_job = "EXISTS (SELECT 1 FROM items i JOIN jobs j ON j.id = i.job WHERE i.document = d.id AND j.public = ?)";
+        let of_job =
+            "EXISTS (SELECT 1 FROM items i JOIN jobs j ON j.id = i.job WHERE i.document = d.id AND j.public = ?)";
         let jobs: Vec<_> = filter.jobs.iter().map(lorekeep_types::JobId::as_str).collect();
         condition.any(&jobs, of_job, |job| vec![Value::Text(job.to_owned())]);
         condition

@@ -102,8 +102,14 @@ impl GraphChange {
     }
 
     /// The ids by index into the extraction; `None` for an entity without a key.
-    fn add_entities(&mut self, sql: &Connection, from: &Contribution<'_>, new: &[NewEntity]) -> Result<Vec<Option<i64>>> {
-        let insert = "INSERT OR IGNORE INTO contributions (entity, version, document, name, kind) VALUES (?1, ?2, ?3, ?4, ?5)";
+    fn add_entities(
+        &mut self,
+        sql: &Connection,
+        from: &Contribution<'_>,
+        new: &[NewEntity],
+    ) -> Result<Vec<Option<i64>>> {
+        let insert =
+            "INSERT OR IGNORE INTO contributions (entity, version, document, name, kind) VALUES (?1, ?2, ?3, ?4, ?5)";
         let mut contribute = sql.prepare_cached(insert)?;
         let mut ids = Vec::with_capacity(new.len());
         for entity in new {
@@ -120,8 +126,15 @@ impl GraphChange {
         Ok(ids)
     }
 
-    fn add_definitions(&mut self, sql: &Connection, from: &Contribution<'_>, entity: i64, found: &[(ByteSpan, u8)]) -> Result<()> {
-        let insert = "INSERT OR IGNORE INTO definitions (entity, quality, chunk, start, stop) VALUES (?1, ?2, ?3, ?4, ?5)";
+    fn add_definitions(
+        &mut self,
+        sql: &Connection,
+        from: &Contribution<'_>,
+        entity: i64,
+        found: &[(ByteSpan, u8)],
+    ) -> Result<()> {
+        let insert =
+            "INSERT OR IGNORE INTO definitions (entity, quality, chunk, start, stop) VALUES (?1, ?2, ?3, ?4, ?5)";
         for (span, quality) in found {
             if let Some(chunk) = from.chunk_of(*span) {
                 sql.prepare_cached(insert)?.execute((entity, quality, chunk.0, span.start, span.end))?;
@@ -168,11 +181,13 @@ impl GraphChange {
         extraction: &Extraction,
         ids: &[Option<i64>],
     ) -> Result<()> {
-        let insert = "INSERT OR IGNORE INTO evidence (chunk, relation, start, stop, keywords) VALUES (?1, ?2, ?3, ?4, ?5)";
+        let insert =
+            "INSERT OR IGNORE INTO evidence (chunk, relation, start, stop, keywords) VALUES (?1, ?2, ?3, ?4, ?5)";
         let mut statement = sql.prepare_cached(insert)?;
         let id_at = |index: u32| ids.get(index as usize).copied().flatten();
         for new in &extraction.relations {
-            let (Some(source), Some(target), Some(chunk)) = (id_at(new.source), id_at(new.target), from.chunk(new.chunk))
+            let (Some(source), Some(target), Some(chunk)) =
+                (id_at(new.source), id_at(new.target), from.chunk(new.chunk))
             else {
                 continue;
             };

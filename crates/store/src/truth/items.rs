@@ -77,7 +77,13 @@ fn count_end(sql: &Connection, job: i64, outcome: &str, now_ms: i64) -> Result<(
 }
 
 /// Sets a document's state, unless an item of it is still open: then that one's state shows.
-pub(super) fn set_state(sql: &Connection, document: i64, state: &str, problem: Option<&str>, now_ms: i64) -> Result<()> {
+pub(super) fn set_state(
+    sql: &Connection,
+    document: i64,
+    state: &str,
+    problem: Option<&str>,
+    now_ms: i64,
+) -> Result<()> {
     let question = "SELECT outcome FROM items WHERE document = ?1 AND outcome IN ('queued', 'processing') \
                     ORDER BY outcome LIMIT 1";
     let open: Option<String> = sql.prepare_cached(question)?.query_row([document], |row| row.get(0)).optional()?;
@@ -186,7 +192,8 @@ fn replace_bytes(sql: &Connection, waiting: i64, item: &NewItem) -> Result<()> {
     let former = "DELETE FROM originals WHERE id = (SELECT original FROM items WHERE id = ?1)";
     sql.prepare_cached(former)?.execute([waiting])?;
     let original = insert_original(sql, &item.bytes)?;
-    let update = "UPDATE items SET original = ?2, hash = ?3, bytes = ?4, name = ?5, tags = ?6, metadata = ?7 WHERE id = ?1";
+    let update =
+        "UPDATE items SET original = ?2, hash = ?3, bytes = ?4, name = ?5, tags = ?6, metadata = ?7 WHERE id = ?1";
     sql.prepare_cached(update)?.execute(rusqlite::params![
         waiting,
         original,

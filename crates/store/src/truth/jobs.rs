@@ -20,7 +20,7 @@ pub(super) const MOST_ROWS: usize = 1_000;
 
 impl Truth {
     /// Queues again what a process that ended was working on.
-    pub(super) fn requeue(&self) -> Result<()> {
+    pub(crate) fn requeue(&self) -> Result<()> {
         self.write(|writing| {
             let sql = writing.sql();
             let of_cancelled = "SELECT i.id FROM items i JOIN jobs j ON j.id = i.job \
@@ -54,7 +54,8 @@ impl Truth {
             let mut claimed = Vec::new();
             for item in claimable(sql, limit, max_bytes)? {
                 sql.prepare_cached("UPDATE items SET outcome = 'processing' WHERE id = ?1")?.execute([item])?;
-                let state = "UPDATE documents SET state = 'processing' WHERE id = (SELECT document FROM items WHERE id = ?1)";
+                let state =
+                    "UPDATE documents SET state = 'processing' WHERE id = (SELECT document FROM items WHERE id = ?1)";
                 sql.prepare_cached(state)?.execute([item])?;
                 let start = "UPDATE jobs SET state = 'running', started_at = coalesce(started_at, ?2) \
                              WHERE id = (SELECT job FROM items WHERE id = ?1) AND state <> 'cancelled'";
@@ -71,7 +72,8 @@ impl Truth {
             for item in claimed {
                 let back = "UPDATE items SET outcome = 'queued' WHERE id = ?1 AND outcome = 'processing'";
                 if writing.sql().prepare_cached(back)?.execute([item])? == 1 {
-                    let state = "UPDATE documents SET state = 'queued' WHERE id = (SELECT document FROM items WHERE id = ?1)";
+                    let state =
+                        "UPDATE documents SET state = 'queued' WHERE id = (SELECT document FROM items WHERE id = ?1)";
                     writing.sql().prepare_cached(state)?.execute([item])?;
                 }
             }
@@ -209,7 +211,10 @@ fn open_job(sql: &Connection, id: &JobId, label: Option<&str>, now_ms: i64) -> R
     if let Some(label) = label
         && (found.is_some() || one_job(sql, "label", label)?.is_some())
     {
-        return Err(StoreError::conflict(format!("the label `{label}` is not free for this job"), "choose another label"));
+        return Err(StoreError::conflict(
+            format!("the label `{label}` is not free for this job"),
+            "choose another label",
+        ));
     }
     let insert = "INSERT INTO jobs (public, kind, state, label, created_at) VALUES (?1, 'add', 'queued', ?2, ?3)";
     sql.prepare_cached(insert)?.execute((id.as_str(), label, now_ms))?;

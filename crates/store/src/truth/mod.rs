@@ -4,15 +4,19 @@
 //! reads through [`Truth::read`], a [`Reader`] that holds one consistent state until it is dropped. What
 //! followers need to know is in [`changes`]; what they can ask is in [`reader`].
 
+pub(crate) mod archive;
 pub(crate) mod changes;
+mod check;
 mod commit;
 pub(crate) mod connection;
 mod delete;
 mod documents;
 mod filter;
 mod graph;
+mod graph_edit;
 mod items;
 mod jobs;
+mod merge;
 mod names;
 pub(crate) mod reader;
 pub(crate) mod schema;

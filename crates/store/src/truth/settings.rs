@@ -61,7 +61,8 @@ fn get(sql: &Connection, key: &str) -> Result<Option<String>> {
 fn put(sql: &Connection, key: &str, value: Option<&str>) -> Result<()> {
     match value {
         Some(value) => {
-            let upsert = "INSERT INTO settings (key, value) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = excluded.value";
+            let upsert =
+                "INSERT INTO settings (key, value) VALUES (?1, ?2) ON CONFLICT DO UPDATE SET value = excluded.value";
             sql.prepare_cached(upsert)?.execute((key, value))?
         }
         None => sql.prepare_cached("DELETE FROM settings WHERE key = ?1")?.execute([key])?,

@@ -157,7 +157,9 @@ fn settle_relation(
             None => return Ok(()),
         },
     };
-    let mut after = before.clone().unwrap_or_else(|| RelationRow { ends: touch.fresh.unwrap_or_default(), ..RelationRow::default() });
+    let mut after = before
+        .clone()
+        .unwrap_or_else(|| RelationRow { ends: touch.fresh.unwrap_or_default(), ..RelationRow::default() });
     after.sentences += touch.sentences;
     let present = after.made || after.sentences > 0;
     after.visible = present && !after.hidden && ends_visible(writing.sql(), after.ends, entities)?;
@@ -219,7 +221,8 @@ fn retell_relation(
     after: &mut RelationRow,
 ) -> Result<()> {
     // Sentences are read in the order of chunks, and new chunks come last: beyond the first ones nothing differs.
-    let beyond = before.is_some_and(|before| usize::try_from(before.sentences).is_ok_and(|count| count >= READ_SENTENCES));
+    let beyond =
+        before.is_some_and(|before| usize::try_from(before.sentences).is_ok_and(|count| count >= READ_SENTENCES));
     if touch.lost || (touch.sentences > 0 && !beyond) || after.user.iter().any(Option::is_some) || touch.moved {
         let read;
         let lines = if touch.fresh.is_some() {
@@ -264,14 +267,24 @@ fn write_relation(
 ) -> Result<()> {
     let shown = after.visible && !before.is_some_and(|before| before.visible);
     let hidden = !after.visible && before.is_some_and(|before| before.visible);
-    let retold = before.is_none_or(|before| before.keywords != after.keywords || before.description != after.description);
+    let retold =
+        before.is_none_or(|before| before.keywords != after.keywords || before.description != after.description);
     let revised = retold || shown || touch.moved;
     match before {
         None => {
             let insert = "INSERT INTO relations (id, low, high, sentences, keywords, description, visible, revision, created_at) \
                           VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, 1, ?8)";
             let RelationRow { ends, sentences, keywords, description, visible, .. } = after;
-            writing.sql().prepare_cached(insert)?.execute((id, ends.0, ends.1, sentences, keywords, description, visible, now_ms))?;
+            writing.sql().prepare_cached(insert)?.execute((
+                id,
+                ends.0,
+                ends.1,
+                sentences,
+                keywords,
+                description,
+                visible,
+                now_ms,
+            ))?;
         }
         Some(before) if before != after || revised => {
             let update = "UPDATE relations SET sentences = ?2, keywords = ?3, description = ?4, visible = ?5, \
@@ -324,7 +337,16 @@ fn settle_entity(
         None => {
             let insert = "INSERT INTO entities (id, key, name, kind, description, visible, degree, created_at) \
                           VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)";
-            writing.sql().prepare_cached(insert)?.execute((id, key, name, kind, description, visible, degree, now_ms))?;
+            writing.sql().prepare_cached(insert)?.execute((
+                id,
+                key,
+                name,
+                kind,
+                description,
+                visible,
+                degree,
+                now_ms,
+            ))?;
         }
         Some(before) if before != after || degree != 0 => {
             let update = "UPDATE entities SET name = ?2, kind = ?3, description = ?4, visible = ?5, degree = degree + ?6, \
@@ -387,7 +409,8 @@ fn description_of(sql: &Connection, entity: i64) -> Result<String> {
 }
 
 fn has_relations(sql: &Connection, entity: i64) -> Result<bool> {
-    let question = "SELECT EXISTS (SELECT 1 FROM relations WHERE low = ?1) OR EXISTS (SELECT 1 FROM relations WHERE high = ?1)";
+    let question =
+        "SELECT EXISTS (SELECT 1 FROM relations WHERE low = ?1) OR EXISTS (SELECT 1 FROM relations WHERE high = ?1)";
     Ok(sql.prepare_cached(question)?.query_row([entity], |row| row.get(0))?)
 }
 

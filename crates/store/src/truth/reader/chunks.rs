@@ -26,7 +26,8 @@ impl Reader<'_> {
 
     /// A window on the chunks of a document's current version, by position.
     pub(crate) fn document_chunks(&self, document: &DocumentId, page: PageRequest) -> Result<Vec<StoredChunk>> {
-        let sql = "SELECT v.first_chunk, v.chunks FROM documents d JOIN versions v ON v.id = d.version WHERE d.public = ?1";
+        let sql =
+            "SELECT v.first_chunk, v.chunks FROM documents d JOIN versions v ON v.id = d.version WHERE d.public = ?1";
         let mut statement = self.sql()?.prepare_cached(sql)?;
         let found = statement.query_row([document.as_str()], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)));
         let Some((first, count)) = found.optional()? else { return Ok(Vec::new()) };
@@ -39,17 +40,18 @@ impl Reader<'_> {
     /// The versions of the documents that `filter` admits, by id. The empty filter admits all.
     pub(crate) fn select_versions(&self, filter: &DocumentFilter) -> Result<Vec<VersionId>> {
         let condition = Condition::of(filter);
-        let sql = format!("SELECT v.id FROM versions v JOIN documents d ON d.id = v.document{} ORDER BY v.id", condition.sql);
+        let sql =
+            format!("SELECT v.id FROM versions v JOIN documents d ON d.id = v.document{} ORDER BY v.id", condition.sql);
         let mut statement = self.sql()?.prepare(&sql)?;
-        let rows = statement.query_map(rusqlite::params_from_iter(condition.values), |row| Ok(VersionId(row.get(0)?)))?;
+        let rows =
+            statement.query_map(rusqlite::params_from_iter(condition.values), |row| Ok(VersionId(row.get(0)?)))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 }
 
 fn stored_chunk(row: &Row<'_>) -> rusqlite::Result<StoredChunk> {
     let name: String = row.get(2)?;
-    let metadata =
-        Metadata { title: row.get(5)?, author: row.get(6)?, date: row.get(7)?, language: row.get(8)? };
+    let metadata = Metadata { title: row.get(5)?, author: row.get(6)?, date: row.get(7)?, language: row.get(8)? };
     Ok(StoredChunk {
         id: ChunkId(row.get(0)?),
         document: document_id(row.get_ref(1)?.as_str()?)?,
@@ -74,8 +76,9 @@ fn stored_chunk(row: &Row<'_>) -> rusqlite::Result<StoredChunk> {
 /// A column that holds JSON.
 pub(crate) fn json<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: usize) -> rusqlite::Result<T> {
     let text = row.get_ref(column)?.as_str()?;
-    serde_json::from_str(text)
-        .map_err(|error| rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(error)))
+    serde_json::from_str(text).map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(error))
+    })
 }
 
 /// Parses a stored document id.

@@ -49,8 +49,7 @@ pub(crate) struct RelationEdge {
     pub(crate) weight: f32,
 }
 
-const VERSION_COLUMNS: &str =
-    "v.id, d.public, coalesce(v.title, ''), d.name, v.language, v.first_chunk, v.chunks FROM versions v JOIN documents d ON d.id = v.document";
+const VERSION_COLUMNS: &str = "v.id, d.public, coalesce(v.title, ''), d.name, v.language, v.first_chunk, v.chunks FROM versions v JOIN documents d ON d.id = v.document";
 
 impl Reader<'_> {
     /// Every version, by id. Versions exist only complete: each is the current one of its document.
@@ -173,7 +172,8 @@ impl Reader<'_> {
 
     /// Number of visible entities and of visible relations.
     pub(crate) fn graph_counts(&self) -> Result<(u64, u64)> {
-        let sql = "SELECT (SELECT count(*) FROM entities WHERE visible), (SELECT count(*) FROM relations WHERE visible)";
+        let sql =
+            "SELECT (SELECT count(*) FROM entities WHERE visible), (SELECT count(*) FROM relations WHERE visible)";
         let mut statement = self.sql()?.prepare_cached(sql)?;
         Ok(statement.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?)
     }

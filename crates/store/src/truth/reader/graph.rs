@@ -70,14 +70,15 @@ impl Reader<'_> {
                    SELECT low, id, coalesce(user_weight, sentences) FROM relations WHERE high = ?1 AND visible \
                    ORDER BY weight DESC, other";
         let mut statement = self.sql()?.prepare_cached(sql)?;
-        let rows = statement
-            .query_map([entity.0], |row| Ok((EntityId(row.get(0)?), RelationId(row.get(1)?), row.get(2)?)))?;
+        let rows =
+            statement.query_map([entity.0], |row| Ok((EntityId(row.get(0)?), RelationId(row.get(1)?), row.get(2)?)))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// The visible relation between two entities.
     pub(crate) fn relation_between(&self, a: EntityId, b: EntityId) -> Result<Option<RelationId>> {
-        let mut statement = self.sql()?.prepare_cached("SELECT id FROM relations WHERE low = ?1 AND high = ?2 AND visible")?;
+        let mut statement =
+            self.sql()?.prepare_cached("SELECT id FROM relations WHERE low = ?1 AND high = ?2 AND visible")?;
         let pair = (a.0.min(b.0), a.0.max(b.0));
         Ok(statement.query_row(pair, |row| Ok(RelationId(row.get(0)?))).optional()?)
     }
@@ -132,7 +133,8 @@ impl Reader<'_> {
         let sql = "SELECT count(*), coalesce(sum(degree = 0), 0) FROM entities WHERE visible";
         let mut statement = self.sql()?.prepare_cached(sql)?;
         let (entities, isolated) = statement.query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-        let count = |sql: &str| -> Result<u64> { Ok(self.sql()?.prepare_cached(sql)?.query_row([], |row| row.get(0))?) };
+        let count =
+            |sql: &str| -> Result<u64> { Ok(self.sql()?.prepare_cached(sql)?.query_row([], |row| row.get(0))?) };
         Ok(GraphStats {
             entities,
             relations: count("SELECT count(*) FROM relations WHERE visible")?,

@@ -14,8 +14,8 @@ pub(crate) mod graph;
 
 use rusqlite::Connection;
 
-use super::changes::{self, ChangePage};
 use super::Truth;
+use super::changes::{self, ChangePage};
 use crate::error::Result;
 
 /// A read transaction. Dropping it ends it.
@@ -45,7 +45,9 @@ impl<'t> Reader<'t> {
     }
 
     pub(super) fn sql(&self) -> Result<&Connection> {
-        self.connection.as_ref().ok_or_else(|| crate::error::StoreError::Damaged("a reader was used after its end".to_owned()))
+        self.connection
+            .as_ref()
+            .ok_or_else(|| crate::error::StoreError::Damaged("a reader was used after its end".to_owned()))
     }
 }
 
