@@ -1,1 +1,53 @@
-fn main() {}
+//! The `lorekeep` command: reads arguments, runs one command, and turns its outcome into an exit code.
+
+mod app;
+mod args;
+mod client;
+mod commands;
+mod config;
+mod output;
+mod ports;
+mod wire;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+
+use crate::args::Arguments;
+
+fn main() -> ExitCode {
+    let Some(arguments) = parsed() else {
+        return output::Exit::Ok.into();
+    };
+    output::apply_color(arguments.global.color);
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return output::report(&anyhow::Error::new(error).context("cannot start the runtime"), false),
+    };
+    let verbose = arguments.global.verbose > 1;
+    let outcome = runtime.block_on(commands::run(arguments));
+    // Threads that wait for input or a slow disk must not hold the process back once the work is done.
+    runtime.shutdown_timeout(std::time::Duration::from_secs(2));
+    match outcome {
+        Ok(exit) => exit.into(),
+        Err(error) => output::report(&error, verbose),
+    }
+}
+
+/// The arguments; `None` after short help was shown because there were none.
+fn parsed() -> Option<Arguments> {
+    let words: Vec<_> = std::env::args_os().collect();
+    // `lorekeep help E-CODE` explains a code; clap's own `help` knows commands only.
+    if let [program, help, code] = words.as_slice()
+        && help == "help"
+        && code.to_string_lossy().starts_with("E-")
+    {
+        return Some(Arguments::parse_from([program.clone(), "explain".into(), code.clone()]));
+    }
+    if words.len() > 1 {
+        return Some(Arguments::parse());
+    }
+    output::line(&Arguments::command().render_help().ansi().to_string());
+    output::line("Try: lorekeep start ~/papers");
+    None
+}

@@ -1,1 +1,4 @@
-//! The control plane; today its diagnostics.
+//! The control plane: decides from recorded facts and owns no I/O. Today it holds [`diagnostics`]; routing,
+//! flags, roll-outs and alerts belong here as well.
+
+pub mod diagnostics;

@@ -1,0 +1,152 @@
+//! Progress of a job: a bar on a terminal, a line every ten seconds elsewhere, and the result sheet.
+
+use std::io::IsTerminal;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use axum::http::Method;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use serde_json::{Value, json};
+
+use crate::app::App;
+use crate::client::{Client, escape};
+use crate::output::{self, Exit, Style, styled};
+
+/// Between lines where there is no terminal.
+const LINE_EVERY: Duration = Duration::from_secs(10);
+
+/// Problems listed in the result sheet.
+const PROBLEMS_SHOWN: usize = 20;
+
+/// A bar that is drawn only where someone watches.
+pub fn bar(app: &App, total: u64, unit: &str) -> ProgressBar {
+    let target = if app.talks() && !app.global.json { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let bar = ProgressBar::with_draw_target(Some(total), target);
+    let template = format!("  {{bar:24}} {{pos}}/{{len}} {unit}  {{msg}}");
+    if let Ok(style) = ProgressStyle::with_template(&template) {
+        bar.set_style(style.progress_chars("█▌░"));
+    }
+    bar
+}
+
+/// Follows jobs to their end. Ctrl-C cancels them: what was indexed stays.
+pub async fn follow<S: AsRef<str>>(app: &App, client: &Client, jobs: &[S]) -> Result<Exit> {
+    let watched = async {
+        for job in jobs {
+            watch(app, client, job.as_ref()).await?;
+        }
+        anyhow::Ok(())
+    };
+    tokio::select! {
+        done = watched => done?,
+        _ = tokio::signal::ctrl_c() => {
+            for job in jobs {
+                let path = format!("/v1/jobs/{}/cancel", escape(job.as_ref()));
+                let _: Value = client.call(Method::POST, &path, &json!({})).await?;
+            }
+            app.say("Interrupted: documents already indexed stay, the rest was cancelled.");
+            return Ok(Exit::Interrupted);
+        }
+    }
+    sheet(app, client, jobs).await
+}
+
+async fn watch(app: &App, client: &Client, job: &str) -> Result<()> {
+    let bar = bar(app, 0, "files");
+    let watched = std::io::stderr().is_terminal();
+    let mut last_line = Instant::now();
+    let mut events = client.events(&format!("/v1/jobs/{}/events", escape(job))).await?;
+    while let Some((name, data)) = events.next().await? {
+        if app.global.json {
+            output::line(&data);
+        }
+        let event: Value = serde_json::from_str(&data)?;
+        match name.as_str() {
+            "stage" => bar.set_message(format!(
+                "{} {}",
+                event["stage"].as_str().unwrap_or_default(),
+                output::excerpt(event["name"].as_str().unwrap_or_default(), 40)
+            )),
+            "progress" => {
+                let counts = &event["counts"];
+                let total = counts["total"].as_u64().unwrap_or_default();
+                bar.set_length(total);
+                bar.set_position(total - counts["open"].as_u64().unwrap_or_default().min(total));
+                bar.set_message(pace(&event));
+                if !watched && last_line.elapsed() > LINE_EVERY && !app.global.json {
+                    last_line = Instant::now();
+                    app.say(&format!("{}/{total} files  {}", bar.position(), pace(&event)));
+                }
+            }
+            _ => {}
+        }
+    }
+    bar.finish_and_clear();
+    Ok(())
+}
+
+fn pace(event: &Value) -> String {
+    let rate = event["rate"].as_f64().unwrap_or_default();
+    match event["left_s"].as_f64() {
+        Some(left) if left >= 1.0 => format!("{rate:.0} files/s  about {left:.0} s left"),
+        _ => format!("{rate:.0} files/s"),
+    }
+}
+
+/// Prints how many files ended how, and why the failed ones did.
+async fn sheet<S: AsRef<str>>(app: &App, client: &Client, jobs: &[S]) -> Result<Exit> {
+    let mut records = Vec::new();
+    for job in jobs {
+        records.push(client.get::<Value>(&format!("/v1/jobs/{}", escape(job.as_ref()))).await?);
+    }
+    let count = |name: &str| records.iter().filter_map(|job| job["counts"][name].as_u64()).sum::<u64>();
+    let bad = count("failed") + count("needs_ocr") + count("cancelled");
+    if app.global.json {
+        output::json(&json!({ "type": "result", "jobs": records }))?;
+    } else {
+        app.say(&summary(&count));
+        if count("failed") + count("needs_ocr") > 0 {
+            problems(app, client, jobs).await?;
+        }
+    }
+    Ok(match (bad, count("ready") + count("duplicate")) {
+        (0, _) => Exit::Ok,
+        (_, 0) => Exit::Failed,
+        _ => Exit::PartlyFailed,
+    })
+}
+
+fn summary(count: &impl Fn(&str) -> u64) -> String {
+    let mut words = vec![styled(Style::Good, &format!("✓ {} ready", count("ready")))];
+    let more = [
+        ("duplicate", "= ", "already indexed", Style::Dim),
+        ("needs_ocr", "! ", "need OCR", Style::Warn),
+        ("cancelled", "! ", "cancelled", Style::Warn),
+        ("failed", "✗ ", "failed", Style::Bad),
+    ];
+    for (name, sign, text, style) in more {
+        if count(name) > 0 {
+            words.push(styled(style, &format!("{sign}{} {text}", count(name))));
+        }
+    }
+    words.join("   ")
+}
+
+async fn problems<S: AsRef<str>>(app: &App, client: &Client, jobs: &[S]) -> Result<()> {
+    let mut shown = 0;
+    for job in jobs {
+        let items: Value = client.get(&format!("/v1/jobs/{}/items?limit=1000", escape(job.as_ref()))).await?;
+        for item in items["items"].as_array().into_iter().flatten().filter(|item| !item["problem"].is_null()) {
+            let problem = &item["problem"];
+            let hint = problem["hint"].as_str().map(|hint| format!(" ({hint})")).unwrap_or_default();
+            let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+            app.say(&format!("  {}: {}{hint}", text(&item["name"]), text(&problem["message"])));
+            shown += 1;
+            if shown == PROBLEMS_SHOWN {
+                app.say("  … and more: lorekeep docs list --state failed");
+                return Ok(());
+            }
+        }
+    }
+    Ok(())
+}

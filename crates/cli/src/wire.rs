@@ -1,0 +1,169 @@
+//! The one place that builds everything: store, models, parser, engine, router; and the process around them.
+
+use std::io::IsTerminal;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, Result as AnyResult};
+use lorekeep_engine::{ChunkSettings, ChunkStrategy, Engine, EngineParts, EngineSettings, IngestSettings};
+use lorekeep_models::{O200k, StaticEmbedder};
+use lorekeep_parse::{Limits, Parser};
+use lorekeep_server::{AppState, Build, Readiness, ScanFolder, ServerSettings};
+use lorekeep_store::{Holder, Store};
+use lorekeep_types::{Clock, DocumentParser, Error, ErrorCode, Result};
+use tokio::net::TcpListener;
+use tracing_subscriber::EnvFilter;
+
+use crate::client::Node;
+use crate::commands::scan::InputFolder;
+use crate::config::Config;
+use crate::ports::{SystemClock, UuidIds};
+
+/// Running requests may go on this long after a stop was asked for.
+const GRACE: Duration = Duration::from_secs(20);
+
+/// Opens the configured data folder: engine, router, and the work that earlier runs left.
+///
+/// # Errors
+/// `Locked` when another process holds the folder; whatever the store says otherwise.
+pub fn open(config: &Config) -> Result<Node> {
+    let store = open_store(&config.data_dir)?;
+    let engine = build(config, Arc::clone(&store), Arc::new(parser(config)))?;
+    let settings = server_settings(config);
+    let readiness = Readiness::default();
+    let scan = config.input_dir.clone().map(|folder| {
+        Arc::new(InputFolder::new(folder, engine.clone(), tokio::runtime::Handle::current())) as Arc<dyn ScanFolder>
+    });
+    let state = AppState {
+        engine: engine.clone(),
+        clock: Arc::new(SystemClock),
+        ids: Arc::new(UuidIds),
+        formats: engine.formats(),
+        scan,
+        readiness: readiness.clone(),
+        build: Build { version: env!("CARGO_PKG_VERSION"), commit: option_env!("LOREKEEP_COMMIT") },
+        folder: config.data_dir.display().to_string(),
+    };
+    Ok(Node { router: lorekeep_server::router(state, settings.clone()), engine, readiness, settings, store })
+}
+
+/// An engine over `folder` with a parser of the caller's.
+pub fn engine(config: &Config, folder: &Path, parser: Arc<dyn DocumentParser>) -> Result<Engine> {
+    build(config, open_store(folder)?, parser)
+}
+
+/// Opens or makes a data folder; a new one gets the default workspace.
+fn open_store(folder: &Path) -> Result<Arc<Store>> {
+    let store = Store::open(folder, SystemClock.now_ms())?;
+    Ok(Arc::new(store))
+}
+
+fn build(config: &Config, store: Arc<Store>, parser: Arc<dyn DocumentParser>) -> Result<Engine> {
+    Engine::new(EngineParts {
+        store,
+        embedder: Some(Arc::new(StaticEmbedder)),
+        tokens: Arc::new(O200k::default()),
+        parser,
+        clock: Arc::new(SystemClock),
+        ids: Arc::new(UuidIds),
+        settings: engine_settings(config),
+    })
+}
+
+fn parser(config: &Config) -> Parser {
+    Parser::new(Limits { input_bytes: config.max_file_bytes, ..Limits::default() })
+}
+
+fn engine_settings(config: &Config) -> EngineSettings {
+    let mut chunking = ChunkSettings::default();
+    if config.chunking == "fixed" {
+        chunking.strategy = ChunkStrategy::Fixed;
+        chunking.max_tokens = config.chunk_tokens.unwrap_or(chunking.max_tokens);
+        chunking.overlap_tokens = config.chunk_overlap.min(chunking.max_tokens.saturating_sub(1));
+    } else if let Some(tokens) = config.chunk_tokens {
+        chunking.target_tokens = tokens;
+        chunking.max_tokens = chunking.max_tokens.max(tokens);
+    }
+    EngineSettings { chunking, ingest: IngestSettings { parallel: config.parallel, ..IngestSettings::default() } }
+}
+
+fn server_settings(config: &Config) -> ServerSettings {
+    let host = config.bind.rsplit_once(':').map_or(config.bind.as_str(), |(host, _)| host);
+    let address = host.trim_matches(['[', ']']);
+    let loopback = address == "localhost" || address.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
+    ServerSettings {
+        loopback,
+        max_upload_bytes: config.max_body_bytes,
+        max_upload_memory: config.max_body_bytes.saturating_mul(2),
+        max_concurrent_requests: config.max_concurrent_requests,
+        request_timeout: Duration::from_secs(config.request_timeout_s),
+        grace: GRACE,
+        ..ServerSettings::default()
+    }
+}
+
+/// Who holds a data folder.
+pub fn holder(folder: &Path) -> Option<Holder> {
+    lorekeep_store::holder(folder).ok().flatten()
+}
+
+/// Tells other processes where the folder is served.
+pub fn announce(node: &Node, url: &str) -> Result<()> {
+    node.store.announce(url)
+}
+
+/// The address of a listener as a URL that can be opened on this machine.
+pub fn url_of(listener: &TcpListener) -> AnyResult<String> {
+    let address = listener.local_addr().context("the listener has no address")?;
+    let host = if address.ip().is_unspecified() { "127.0.0.1".to_owned() } else { address.ip().to_string() };
+    let host = if address.is_ipv6() && !address.ip().is_unspecified() { format!("[{host}]") } else { host };
+    Ok(format!("http://{host}:{}", address.port()))
+}
+
+/// Serves until Ctrl-C or SIGTERM.
+pub async fn serve(node: &Node, listener: TcpListener) -> AnyResult<()> {
+    node.engine.start().await?;
+    lorekeep_server::serve(listener, node.router.clone(), node.readiness.clone(), &node.settings, stop_signal())
+        .await
+        .context("the server stopped")
+}
+
+async fn stop_signal() {
+    let interrupt = tokio::signal::ctrl_c();
+    let terminate = async {
+        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
+            Ok(mut signal) => {
+                signal.recv().await;
+            }
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        _ = interrupt => {}
+        () = terminate => {}
+    }
+}
+
+/// Sends log lines to stderr, as text on a terminal and as JSON elsewhere.
+pub fn start_logging(config: &Config, verbose: u8) -> AnyResult<()> {
+    let level = match verbose {
+        0 => config.log_level.as_str(),
+        1 => "debug",
+        _ => "trace",
+    };
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(format!("warn,lorekeep={level}")));
+    let as_json = match config.log_format.as_str() {
+        "json" => true,
+        "text" => false,
+        _ => !std::io::stderr().is_terminal(),
+    };
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let started = if as_json { builder.json().try_init() } else { builder.with_target(false).try_init() };
+    started.map_err(|error| Error::new(ErrorCode::Configuration, format!("cannot start logging: {error}")).into())
+}
+
+/// Free space of the file system that holds `folder`, in bytes.
+pub fn free_space(folder: &Path) -> Option<u64> {
+    fs4::available_space(folder).ok()
+}

@@ -1,0 +1,9 @@
+//! The binary as users meet it: started, asked, killed, restarted.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::disallowed_methods, reason = "tests")]
+
+mod commands;
+mod harness;
+mod kill;
+mod samples;
+mod serving;
