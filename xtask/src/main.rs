@@ -15,7 +15,7 @@ const HELP: &str = "cargo xtask TASK
   ci [STEP…]        install what the tests need and run everything (or only the named steps)
   tidy              check the rules of the tree that no compiler checks
   codegen [--check] write generated files (OpenAPI, configuration reference), or check them
-  bench [--peer]    measure indexing, search, memory, start-up and quality; --peer adds LightRAG in the same run";
+  bench [PART…]     measure: quality, speed (the default), scale, peer (LightRAG in the same run)";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -24,7 +24,7 @@ fn main() -> ExitCode {
         Some("ci") => ci::run_all(rest),
         Some("tidy") => tidy::run(),
         Some("codegen") => codegen::run(rest.iter().any(|word| word == "--check")),
-        Some("bench") => bench::run(rest),
+        Some("bench") => bench::run_all(rest),
         _ => {
             println!("{HELP}");
             return ExitCode::from(2);

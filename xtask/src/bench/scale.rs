@@ -1,0 +1,101 @@
+//! Cost per passage and per question as the corpus grows: synthetic text grown from the evaluation sets.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+use super::{children_cpu_s, eval, write};
+
+/// Passages per step.
+const SIZES: [usize; 4] = [1_000, 10_000, 100_000, 300_000];
+/// Questions asked at each size.
+const QUESTIONS: usize = 100;
+
+/// Measures every size and draws the curves.
+pub fn measure(data: &Path) -> Result<()> {
+    let seeds = seeds(data)?;
+    let mut rows = Vec::new();
+    for size in SIZES {
+        let folder = std::env::temp_dir().join(format!("lorekeep-scale-{}", std::process::id()));
+        grow(&seeds, size, data, &folder)?;
+        let before = children_cpu_s()?;
+        let figures = eval(&folder, "auto", None)?;
+        let cpu_s = children_cpu_s()? - before;
+        std::fs::remove_dir_all(&folder)?;
+        let row = json!({
+            "passages": size, "index_s": figures["index_s"], "wall_ms_per_passage": figures["index_s"].as_f64().unwrap_or_default() * 1e3 / size as f64,
+            "cpu_ms_per_passage": cpu_s * 1e3 / size as f64, "search_ms_p50": figures["ms_p50"], "search_ms_p99": figures["ms_p99"],
+        });
+        println!("{row}");
+        rows.push(row);
+    }
+    write("scale", &json!(rows), &page(&rows)?)
+}
+
+/// `(title, text)` of the passages that are varied.
+fn seeds(data: &Path) -> Result<Vec<(String, String)>> {
+    let path = data.join("2wiki/corpus.jsonl");
+    let text = std::fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
+    let row = |line: &str| {
+        let row: Value = serde_json::from_str(line).ok()?;
+        Some((row["title"].as_str()?.to_owned(), row["text"].as_str()?.to_owned()))
+    };
+    Ok(text.lines().filter_map(row).collect())
+}
+
+/// A set of `size` passages: each round of the seeds renames their capitalised words, so that names, like those of a
+/// growing library, are partly shared and partly new.
+fn grow(seeds: &[(String, String)], size: usize, data: &Path, folder: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder)?;
+    let mut corpus = String::new();
+    for number in 0..size {
+        let round = number / seeds.len();
+        let (title, text) = &seeds[number % seeds.len()];
+        let row = json!({ "_id": number.to_string(), "title": renamed(title, round), "text": renamed(text, round) });
+        writeln!(corpus, "{row}")?;
+    }
+    std::fs::write(folder.join("corpus.jsonl"), corpus)?;
+    let queries = std::fs::read_to_string(data.join("2wiki/queries.jsonl"))?;
+    let kept: Vec<&str> = queries.lines().take(QUESTIONS).collect();
+    std::fs::write(folder.join("queries.jsonl"), kept.join("\n"))?;
+    let qrels = std::fs::read_to_string(data.join("2wiki/qrels.tsv"))?;
+    std::fs::write(folder.join("qrels.tsv"), qrels)?;
+    Ok(())
+}
+
+fn renamed(text: &str, round: usize) -> String {
+    if round == 0 {
+        return text.to_owned();
+    }
+    let suffix: String = format!("{round:x}").chars().map(|digit| char::from(b'a' + digit.to_digit(16).unwrap_or(0) as u8)).collect();
+    let rename = |word: &str| {
+        // Every third name stays, so that rounds are linked.
+        let hash = word.bytes().fold(0_usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));
+        let name = word.chars().next().is_some_and(char::is_uppercase) && word.len() > 3;
+        if name && hash % 3 != 0 { format!("{word}{suffix}") } else { word.to_owned() }
+    };
+    text.split(' ').map(rename).collect::<Vec<_>>().join(" ")
+}
+
+fn page(rows: &[Value]) -> Result<String> {
+    let mut page = String::from(
+        "# Scale\n\n`cargo xtask bench scale`: synthetic passages grown from 2wiki, two cores\n\n\
+         | passages | indexing, s | wall ms/passage | CPU ms/passage | search p50 ms | p99 ms |\n|---|---|---|---|---|---|\n",
+    );
+    for row in rows {
+        let number = |key: &str| row[key].as_f64().unwrap_or_default();
+        writeln!(
+            page,
+            "| {} | {:.1} | {:.2} | {:.2} | {:.2} | {:.2} |",
+            row["passages"],
+            number("index_s"),
+            number("wall_ms_per_passage"),
+            number("cpu_ms_per_passage"),
+            number("search_ms_p50"),
+            number("search_ms_p99"),
+        )?;
+    }
+    Ok(page)
+}
