@@ -30,8 +30,11 @@ pub fn run_all(arguments: &[String]) -> Result<()> {
     };
     let shared = root().join("../shared");
     let data = value_of("--data").unwrap_or_else(|| shared.join("data"));
-    let asked: Vec<&str> =
-        arguments.iter().map(String::as_str).filter(|word| matches!(*word, "quality" | "speed" | "scale" | "peer")).collect();
+    let asked: Vec<&str> = arguments
+        .iter()
+        .map(String::as_str)
+        .filter(|word| matches!(*word, "quality" | "speed" | "scale" | "peer"))
+        .collect();
     let parts = if asked.is_empty() { vec!["quality", "speed"] } else { asked };
     run(&root(), &cargo(), &["build", "--release"])?;
     std::fs::create_dir_all(results())?;
@@ -157,7 +160,8 @@ fn speed(set: &Path) -> Result<()> {
 fn children_cpu_s() -> Result<f64> {
     let stat = std::fs::read_to_string("/proc/self/stat").context("cannot read /proc/self/stat")?;
     let after_name = stat.rsplit_once(')').map_or("", |(_, rest)| rest);
-    let ticks: Vec<f64> = after_name.split_whitespace().skip(13).take(2).filter_map(|field| field.parse().ok()).collect();
+    let ticks: Vec<f64> =
+        after_name.split_whitespace().skip(13).take(2).filter_map(|field| field.parse().ok()).collect();
     Ok(ticks.iter().sum::<f64>() / 100.0)
 }
 
@@ -167,7 +171,11 @@ fn first_answer_s(folder: &Path) -> Result<f64> {
     let mut best = f64::MAX;
     for _ in 0..5 {
         let started = Instant::now();
-        output(&root(), &binary().display().to_string(), &["--data", &folder, "ask", "Who directed the film Polish-Russian War?", "--insist", "--quiet"])?;
+        output(
+            &root(),
+            &binary().display().to_string(),
+            &["--data", &folder, "ask", "Who directed the film Polish-Russian War?", "--insist", "--quiet"],
+        )?;
         best = best.min(started.elapsed().as_secs_f64());
     }
     Ok(best)

@@ -5,10 +5,8 @@ use anyhow::{Context, Result, bail};
 use crate::run;
 
 /// `(file, arguments of lorekeep that print it)`.
-const GENERATED: [(&str, &[&str]); 2] = [
-    ("docs/reference/openapi.json", &["openapi"]),
-    ("docs/reference/configuration.md", &["config", "reference"]),
-];
+const GENERATED: [(&str, &[&str]); 2] =
+    [("docs/reference/openapi.json", &["openapi"]), ("docs/reference/configuration.md", &["config", "reference"])];
 
 /// Writes every generated file, or says which differ.
 pub fn run(check: bool) -> Result<()> {

@@ -1,5 +1,6 @@
 //! Development tasks: `cargo xtask ci | tidy | codegen | bench`.
 
+#![expect(unreachable_pub, reason = "in a binary `pub` marks what a module offers to the others")]
 #![expect(clippy::print_stdout, reason = "this is a command")]
 
 mod bench;

@@ -43,7 +43,8 @@ const ROOT_PAGES: [&str; 4] = ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md"
 const MOST_LINES: usize = 600;
 
 /// Words that mark unfinished work. Split so that this file does not find itself.
-const UNFINISHED: [&str; 5] = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X"), concat!("todo", "!("), concat!("#[ig", "nore")];
+const UNFINISHED: [&str; 5] =
+    [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X"), concat!("todo", "!("), concat!("#[ig", "nore")];
 
 /// Checks everything and reports all faults together.
 pub fn run() -> Result<()> {

@@ -1,5 +1,7 @@
 //! The `lorekeep` command: reads arguments, runs one command, and turns its outcome into an exit code.
 
+#![expect(unreachable_pub, reason = "in a binary `pub` marks what a module offers to the others")]
+
 mod app;
 mod args;
 mod client;

@@ -36,7 +36,20 @@ pub fn measure(bench: &Path) -> Result<()> {
     run(
         &work,
         "venv/bin/python",
-        &["bench.py", "--target", "lightrag", "--target", "ours.json", "--what", "startup,index,query", "--sizes", "S",
-          "--concurrency", "1,8", "--out", &out.display().to_string()],
+        &[
+            "bench.py",
+            "--target",
+            "lightrag",
+            "--target",
+            "ours.json",
+            "--what",
+            "startup,index,query",
+            "--sizes",
+            "S",
+            "--concurrency",
+            "1,8",
+            "--out",
+            &out.display().to_string(),
+        ],
     )
 }

@@ -69,7 +69,8 @@ fn renamed(text: &str, round: usize) -> String {
     if round == 0 {
         return text.to_owned();
     }
-    let suffix: String = format!("{round:x}").chars().map(|digit| char::from(b'a' + digit.to_digit(16).unwrap_or(0) as u8)).collect();
+    let suffix: String =
+        format!("{round:x}").chars().map(|digit| char::from(b'a' + digit.to_digit(16).unwrap_or(0) as u8)).collect();
     let rename = |word: &str| {
         // Every third name stays, so that rounds are linked.
         let hash = word.bytes().fold(0_usize, |sum, byte| sum.wrapping_mul(31).wrapping_add(byte.into()));

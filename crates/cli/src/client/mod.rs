@@ -77,7 +77,8 @@ impl Client {
 
     /// Sends a request and returns the answer whatever its status.
     pub async fn send(&self, method: Method, path: &str, kind: &str, body: Body) -> Result<Response<Body>> {
-        let mut request = Request::builder().method(method).uri(path).header("x-lorekeep-workspace", self.workspace.as_str());
+        let mut request =
+            Request::builder().method(method).uri(path).header("x-lorekeep-workspace", self.workspace.as_str());
         if !kind.is_empty() {
             request = request.header(header::CONTENT_TYPE, kind);
         }

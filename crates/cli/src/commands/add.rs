@@ -85,7 +85,8 @@ async fn add(app: &App, args: &Add, client: &Client) -> Result<Exit> {
 pub async fn extensions(client: &Client) -> Result<Vec<String>> {
     let formats: Value = client.get("/v1/formats").await?;
     let all = formats["formats"].as_array().into_iter().flatten();
-    Ok(all.flat_map(|format| format["extensions"].as_array().cloned().unwrap_or_default())
+    Ok(all
+        .flat_map(|format| format["extensions"].as_array().cloned().unwrap_or_default())
         .filter_map(|extension| extension.as_str().map(str::to_owned))
         .collect())
 }

@@ -73,7 +73,8 @@ async fn write(body: Body, path: &std::path::Path) -> Result<u64> {
 
 /// Makes the workspace from the archive.
 pub async fn import(app: &App, args: &Import) -> Result<Exit> {
-    let file = tokio::fs::File::open(&args.file).await.with_context(|| format!("cannot read {}", args.file.display()))?;
+    let file =
+        tokio::fs::File::open(&args.file).await.with_context(|| format!("cannot read {}", args.file.display()))?;
     let size = file.metadata().await?.len();
     let client = app.client().await?;
     let path = format!("/v1/workspaces/{}/import", escape(app.workspace.as_str()));

@@ -67,7 +67,8 @@ pub struct Ask {
 
 /// Runs the command.
 pub async fn run(app: &App, args: &Ask) -> Result<Exit> {
-    let question = if args.question == "-" { std::io::read_to_string(std::io::stdin())? } else { args.question.clone() };
+    let question =
+        if args.question == "-" { std::io::read_to_string(std::io::stdin())? } else { args.question.clone() };
     let client = app.client().await?;
     let body = json!({
         "question": question.trim(), "mode": args.mode, "sentences": args.sentences, "insist": args.insist, "filter": args.narrow.filter(),

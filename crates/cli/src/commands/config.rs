@@ -78,12 +78,13 @@ fn show(global: &Global, origin: bool) -> Result<Exit> {
         output::json(&object)?;
         return Ok(Exit::Ok);
     }
-    let rows: Vec<Vec<String>> = std::iter::once(vec!["KEY".into(), "VALUE".into(), if origin { "ORIGIN".into() } else { String::new() }])
-        .chain(entries.map(|(key, (value, from))| {
-            let from = if origin { from.to_string() } else { String::new() };
-            vec![key.path.to_owned(), value.to_owned(), from]
-        }))
-        .collect();
+    let rows: Vec<Vec<String>> =
+        std::iter::once(vec!["KEY".into(), "VALUE".into(), if origin { "ORIGIN".into() } else { String::new() }])
+            .chain(entries.map(|(key, (value, from))| {
+                let from = if origin { from.to_string() } else { String::new() };
+                vec![key.path.to_owned(), value.to_owned(), from]
+            }))
+            .collect();
     output::table(&rows);
     Ok(Exit::Ok)
 }
@@ -121,7 +122,10 @@ fn set(global: &Global, key: &str, value: &str) -> Result<Exit> {
         _ => toml_edit::value(value),
     };
     let section = file.entry(table).or_insert(toml_edit::table());
-    section.as_table_mut().with_context(|| format!("`{table}` in {} is not a table", path.display()))?.insert(name, entry);
+    section
+        .as_table_mut()
+        .with_context(|| format!("`{table}` in {} is not a table", path.display()))?
+        .insert(name, entry);
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     }
@@ -138,7 +142,9 @@ fn set(global: &Global, key: &str, value: &str) -> Result<Exit> {
 fn init() -> Result<Exit> {
     let path = user_file()?;
     if path.exists() {
-        return Err(Error::invalid(format!("{} exists", path.display())).hint("change it with lorekeep config set").into());
+        return Err(Error::invalid(format!("{} exists", path.display()))
+            .hint("change it with lorekeep config set")
+            .into());
     }
     let mut text = String::from("# Configuration of Lorekeep; every key is optional and shown with its default.\n");
     let mut table = "";

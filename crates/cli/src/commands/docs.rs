@@ -244,7 +244,10 @@ async fn chunks(app: &App, client: &Client, document: &str) -> Result<Exit> {
     }
     for chunk in &found {
         let tokens = chunk["tokens"].as_u64().unwrap_or_default();
-        output::line(&styled(Style::Dim, &format!("── {} · {} · {}", chunk["position"], chunk["span"], counted(tokens, "token"))));
+        output::line(&styled(
+            Style::Dim,
+            &format!("── {} · {} · {}", chunk["position"], chunk["span"], counted(tokens, "token")),
+        ));
         output::line(chunk["text"].as_str().unwrap_or_default());
     }
     Ok(Exit::Ok)

@@ -100,7 +100,9 @@ fn port(app: &App) -> Finding {
         Err(_) if wire::holder(&app.config.data_dir).is_some_and(|holder| holder.url.is_some()) => {
             Finding::ok("address", format!("{bind} is used by the server of this data folder"))
         }
-        Err(error) => Finding::warning("address", format!("{bind}: {error}"), "choose another: lorekeep serve --port PORT"),
+        Err(error) => {
+            Finding::warning("address", format!("{bind}: {error}"), "choose another: lorekeep serve --port PORT")
+        }
     }
 }
 

@@ -113,7 +113,11 @@ async fn entity(app: &App, client: &Client, name: &str) -> Result<Exit> {
 fn entity_line(entity: &Value) -> String {
     let text = |name: &str| entity[name].as_str().unwrap_or_default();
     let degree = entity["degree"].as_u64().unwrap_or_default();
-    format!("{}  {}", styled(Style::Bold, text("name")), styled(Style::Dim, &format!("{}, {}", text("type"), counted(degree, "neighbour"))))
+    format!(
+        "{}  {}",
+        styled(Style::Bold, text("name")),
+        styled(Style::Dim, &format!("{}, {}", text("type"), counted(degree, "neighbour")))
+    )
 }
 
 fn show_entity(detail: &Value) {
@@ -159,7 +163,8 @@ async fn export(client: &Client, format: Format) -> Result<Exit> {
         Format::Csv => {
             output::line("source,target,keywords,weight,description");
             for relation in graph["relations"].as_array().into_iter().flatten() {
-                let fields = ["source", "target", "keywords"].map(|name| csv(relation[name].as_str().unwrap_or_default()));
+                let fields =
+                    ["source", "target", "keywords"].map(|name| csv(relation[name].as_str().unwrap_or_default()));
                 let description = csv(relation["description"].as_str().unwrap_or_default());
                 output::line(&format!("{},{},{description}", fields.join(","), relation["weight"]));
             }

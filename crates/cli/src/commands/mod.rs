@@ -18,8 +18,8 @@ pub mod start;
 pub mod workspace;
 
 mod progress;
-mod walk;
 pub mod scan;
+mod walk;
 mod watch;
 
 use anyhow::Result;

@@ -20,7 +20,8 @@ const PROBLEMS_SHOWN: usize = 20;
 
 /// A bar that is drawn only where someone watches.
 pub fn bar(app: &App, total: u64, unit: &str) -> ProgressBar {
-    let target = if app.talks() && !app.global.json { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
+    let target =
+        if app.talks() && !app.global.json { ProgressDrawTarget::stderr() } else { ProgressDrawTarget::hidden() };
     let bar = ProgressBar::with_draw_target(Some(total), target);
     let template = format!("  {{bar:24}} {{pos}}/{{len}} {unit}  {{msg}}");
     if let Ok(style) = ProgressStyle::with_template(&template) {

@@ -28,12 +28,8 @@ impl InputFolder {
 
 impl ScanFolder for InputFolder {
     fn scan(&self, workspace: &WorkspaceName, label: &str) -> Result<usize> {
-        let extensions: Vec<String> = self
-            .engine
-            .formats()
-            .iter()
-            .flat_map(|format| format.extensions.iter().map(ToString::to_string))
-            .collect();
+        let extensions: Vec<String> =
+            self.engine.formats().iter().flat_map(|format| format.extensions.iter().map(ToString::to_string)).collect();
         let walked = walk::walk(std::slice::from_ref(&self.folder), &extensions).map_err(|error| {
             Error::new(ErrorCode::NotFound, format!("{error:#}")).hint("set `ingest.input_dir` to a readable folder")
         })?;

@@ -63,7 +63,13 @@ pub async fn run(app: &App, client: &Client, paths: &[PathBuf], tags: &[String])
     Ok(())
 }
 
-async fn apply(app: &App, client: &Client, roots: &[PathBuf], changed: &BTreeSet<PathBuf>, tags: &[String]) -> Result<()> {
+async fn apply(
+    app: &App,
+    client: &Client,
+    roots: &[PathBuf],
+    changed: &BTreeSet<PathBuf>,
+    tags: &[String],
+) -> Result<()> {
     let (present, gone): (Vec<_>, Vec<_>) = changed.iter().partition(|path| path.is_file());
     let files: Vec<Found> = present.into_iter().map(|path| found(roots, path)).collect();
     if !files.is_empty() {

@@ -69,12 +69,7 @@ pub static KEYS: &[Key] = &[
         default: "127.0.0.1:9621",
         help: "the address to listen on; other than loopback only behind a proxy that checks who asks",
     },
-    Key {
-        path: "server.max_body_mib",
-        kind: Kind::Number(1, 4096),
-        default: "256",
-        help: "largest upload, in MiB",
-    },
+    Key { path: "server.max_body_mib", kind: Kind::Number(1, 4096), default: "256", help: "largest upload, in MiB" },
     Key {
         path: "server.max_concurrent_requests",
         kind: Kind::Number(1, 4096),
@@ -93,12 +88,7 @@ pub static KEYS: &[Key] = &[
         default: "0",
         help: "documents worked on at once; 0 means one per core",
     },
-    Key {
-        path: "ingest.max_file_mib",
-        kind: Kind::Number(1, 4096),
-        default: "200",
-        help: "largest document, in MiB",
-    },
+    Key { path: "ingest.max_file_mib", kind: Kind::Number(1, 4096), default: "200", help: "largest document, in MiB" },
     Key {
         path: "ingest.chunking",
         kind: Kind::Choice(&["structure", "fixed"]),

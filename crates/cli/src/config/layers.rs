@@ -107,8 +107,7 @@ impl Layers {
 
     fn read_file(&mut self, path: &Path, faults: &mut Vec<String>) -> Result<()> {
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
-        let table: toml::Table =
-            text.parse().with_context(|| format!("{} is not valid TOML", path.display()))?;
+        let table: toml::Table = text.parse().with_context(|| format!("{} is not valid TOML", path.display()))?;
         let mut found = Vec::new();
         flatten("", &table, &mut found);
         for (key, value) in found {
@@ -230,8 +229,7 @@ mod tests {
 
     #[test]
     fn the_plain_port_variable_is_honoured_below_our_own() {
-        let environment =
-            vec![("PORT".into(), "8080".into()), ("LOREKEEP_SERVER__BIND".into(), "127.0.0.1:9".into())];
+        let environment = vec![("PORT".into(), "8080".into()), ("LOREKEEP_SERVER__BIND".into(), "127.0.0.1:9".into())];
         let mut sources = Sources { environment, ..Sources::default() };
         assert_eq!(Layers::read(&sources).unwrap().get("server.bind").unwrap().0, "127.0.0.1:9");
         sources.environment.pop();

@@ -171,15 +171,31 @@ fn reindex_doctor_graph_and_help_work_on_a_folder() {
 #[test]
 fn eval_prints_the_promised_keys() {
     let place = Place::new();
-    place.write("set/corpus.jsonl", concat!(
-        "{\"_id\":\"1\",\"title\":\"Curlew\",\"text\":\"Curlew is a boat. Her skipper is Ines Marchetti.\"}\n",
-        "{\"_id\":\"2\",\"title\":\"Petrel\",\"text\":\"Petrel is a wave recorder on a buoy.\"}\n",
-    ));
+    place.write(
+        "set/corpus.jsonl",
+        concat!(
+            "{\"_id\":\"1\",\"title\":\"Curlew\",\"text\":\"Curlew is a boat. Her skipper is Ines Marchetti.\"}\n",
+            "{\"_id\":\"2\",\"title\":\"Petrel\",\"text\":\"Petrel is a wave recorder on a buoy.\"}\n",
+        ),
+    );
     place.write("set/queries.jsonl", "{\"_id\":\"q\",\"text\":\"Who is the skipper of Curlew?\"}\n");
     place.write("set/qrels.tsv", "query-id\tcorpus-id\tscore\nq\t1\t1\n");
     place.write("set/answers.jsonl", "{\"_id\":\"q\",\"answers\":[\"Ines Marchetti\"]}\n");
     let figures = place.json(&["eval", "--beir", "set"]);
-    for key in ["queries", "passages", "recall@2", "recall@5", "recall@10", "ndcg@10", "mrr@10", "answer@1", "answer@3", "index_s", "ms_p50", "ms_p99"] {
+    for key in [
+        "queries",
+        "passages",
+        "recall@2",
+        "recall@5",
+        "recall@10",
+        "ndcg@10",
+        "mrr@10",
+        "answer@1",
+        "answer@3",
+        "index_s",
+        "ms_p50",
+        "ms_p99",
+    ] {
         assert!(figures[key].is_number(), "{key} in {figures}");
     }
     assert_eq!((figures["recall@2"].as_f64(), figures["answer@3"].as_f64()), (Some(1.0), Some(1.0)));

@@ -114,7 +114,10 @@ impl Server {
     }
 
     pub fn api(&self) -> Api {
-        Api { base: self.url.clone(), client: reqwest::Client::builder().timeout(Duration::from_secs(60)).build().unwrap() }
+        Api {
+            base: self.url.clone(),
+            client: reqwest::Client::builder().timeout(Duration::from_secs(60)).build().unwrap(),
+        }
     }
 }
 

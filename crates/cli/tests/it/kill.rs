@@ -34,7 +34,9 @@ enum Operation {
 /// A document about `word` in three paragraphs, so that it has several sentences to lose.
 fn text(name: &str, word: &str) -> String {
     let filler = "The harbour of Brackwater keeps its own calendar of tides and repairs. ".repeat(6);
-    format!("# {name}\n\n{filler}\n\nThe watchword of {name} is {word}.\n\n{filler}\n\nThe keeper of {name} was born in Port Averil.")
+    format!(
+        "# {name}\n\n{filler}\n\nThe watchword of {name} is {word}.\n\n{filler}\n\nThe keeper of {name} was born in Port Averil."
+    )
 }
 
 async fn put(api: &Api, ledger: &Ledger, name: &str, word: &str) -> reqwest::Result<()> {

@@ -13,9 +13,7 @@ use anyhow::{Context, Result, bail};
 use clap::Args;
 use lorekeep_engine::eval::{EvalSet, Figures, read_set};
 use lorekeep_engine::{AddRequest, Engine};
-use lorekeep_types::{
-    AskRequest, JobState, Mode, PageRequest, RequestContext, SearchRequest, WorkspaceName,
-};
+use lorekeep_types::{AskRequest, JobState, Mode, PageRequest, RequestContext, SearchRequest, WorkspaceName};
 
 use self::corpus::{Corpus, CorpusParser};
 use self::report::{Report, Times};

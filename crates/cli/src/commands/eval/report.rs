@@ -96,7 +96,10 @@ impl Report {
                 output::line(&format!("  {name:<10} {:>5.1} % ± {:.1}", mean * 100.0, half * 100.0));
             }
         }
-        output::line(&format!("  indexed in {:.2} s; {:.2} ms per question (p99 {:.2})", self.index_s, self.ms_p50, self.ms_p99));
+        output::line(&format!(
+            "  indexed in {:.2} s; {:.2} ms per question (p99 {:.2})",
+            self.index_s, self.ms_p50, self.ms_p99
+        ));
         Ok(())
     }
 }
