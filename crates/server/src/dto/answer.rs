@@ -1,0 +1,213 @@
+//! Questions and answers on the wire.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{Filter, search::mode_of};
+use lorekeep_types::{AskRequest, Error, Result};
+
+/// A question.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(example = json!({"question": "Who signed the retrofit contract?", "sentences": 3}))]
+pub struct AskBody {
+    /// The question, at most 65,536 characters, in any language.
+    pub question: String,
+    /// `auto`, `naive`, `local`, `global`, `hybrid`, `mix` or `bypass`; default `auto`.
+    #[serde(default)]
+    pub mode: Option<String>,
+    /// Most sentences to quote, 1 to 10; default 3.
+    #[serde(default)]
+    pub sentences: Option<usize>,
+    /// Earlier questions of the conversation, oldest first, at most 128.
+    #[serde(default)]
+    pub history: Vec<String>,
+    /// Which documents may answer.
+    #[serde(default)]
+    pub filter: Filter,
+    /// Most entities and relations to consider in graph modes, 1 to 1,000.
+    #[serde(default)]
+    pub top_k: Option<usize>,
+    /// Most passages to read, 1 to 1,000.
+    #[serde(default)]
+    pub limit: Option<usize>,
+    /// Quote the closest sentences even where the evidence is too weak to call them an answer.
+    #[serde(default)]
+    pub insist: bool,
+    /// Answer as server-sent events, as with `Accept: text/event-stream`.
+    #[serde(default)]
+    pub stream: bool,
+}
+
+const MAX_HISTORY: usize = 128;
+
+impl TryFrom<AskBody> for AskRequest {
+    type Error = Error;
+
+    fn try_from(body: AskBody) -> Result<Self> {
+        let mut request = Self::new(super::search::question("question", body.question)?);
+        request.search.mode = mode_of(body.mode.as_deref())?;
+        request.search.filter = body.filter.try_into()?;
+        super::search::set("top_k", body.top_k, 1..=1_000, &mut request.search.top_k)?;
+        super::search::set("limit", body.limit, 1..=1_000, &mut request.search.limit)?;
+        super::search::set("sentences", body.sentences, 1..=10, &mut request.sentences)?;
+        if body.history.len() > MAX_HISTORY {
+            return Err(Error::invalid(format!("`history` holds more than {MAX_HISTORY} questions")));
+        }
+        request.history = body.history;
+        request.insist = body.insist;
+        Ok(request)
+    }
+}
+
+/// An answer.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Answer {
+    /// `quoted`: sentences of the documents, word for word; `generated`: written by a model; `abstained`: the
+    /// documents hold no answer and the citations are the closest passages.
+    #[schema(example = "quoted")]
+    pub kind: String,
+    /// The text, with `[n]` after each quoted sentence.
+    pub answer: String,
+    /// The evidence.
+    pub citations: Vec<Citation>,
+    /// Entities it rests on.
+    pub entities: Vec<EntityRef>,
+    /// How evidence was found.
+    pub mode: String,
+    /// `likely` or `possibly`; absent for abstentions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confidence: Option<String>,
+    /// Milliseconds inside the process.
+    pub took_ms: f64,
+    /// Chunks of the workspace that were searched.
+    pub searched: usize,
+    /// Tokens and cost.
+    pub usage: Usage,
+    /// What was left out or could not be done.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notices: Vec<String>,
+}
+
+/// A place in a document that supports a part of the answer.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Citation {
+    /// The number used in the answer, from 1.
+    pub n: u32,
+    /// The document.
+    pub document_id: String,
+    /// Its name.
+    pub name: String,
+    /// The version quoted.
+    pub version: u32,
+    /// Page, for paged formats.
+    pub page: Option<u32>,
+    /// Where the quote lies in the document's text, in code points, end exclusive.
+    pub span: [usize; 2],
+    /// Exactly the text at `span`.
+    pub quote: String,
+    /// Score; higher is better.
+    pub score: f32,
+    /// The sentence of another passage that links the question to this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bridge: Option<Bridge>,
+}
+
+/// A sentence that leads from the question to a quoted sentence.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Bridge {
+    /// The phrase that both sentences share.
+    pub through: String,
+    /// The document.
+    pub document_id: String,
+    /// Its name.
+    pub name: String,
+    /// Page, for paged formats.
+    pub page: Option<u32>,
+    /// Where the quote lies, in code points.
+    pub span: [usize; 2],
+    /// Exactly the text at `span`.
+    pub quote: String,
+}
+
+/// An entity an answer rests on.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct EntityRef {
+    /// Its name.
+    pub name: String,
+    /// Its type.
+    pub r#type: String,
+}
+
+/// Tokens and cost.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Usage {
+    /// Tokens sent to a model.
+    pub prompt_tokens: u64,
+    /// Tokens written by a model.
+    pub completion_tokens: u64,
+    /// Their sum.
+    pub total_tokens: u64,
+    /// Cost in 10⁻⁹ USD; `null` when the price is unknown.
+    pub cost_nano_usd: Option<u64>,
+}
+
+/// A step of a streamed answer.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Stage {
+    /// `searching` or `answering`.
+    pub stage: String,
+}
+
+impl From<lorekeep_types::Answer> for Answer {
+    fn from(answer: lorekeep_types::Answer) -> Self {
+        let kind = match answer.kind {
+            lorekeep_types::AnswerKind::Quoted => "quoted",
+            lorekeep_types::AnswerKind::Generated => "generated",
+            lorekeep_types::AnswerKind::Abstained => "abstained",
+        };
+        let entities = answer.entities.into_iter().map(|entity| EntityRef { name: entity.name, r#type: entity.kind });
+        Self {
+            kind: kind.to_owned(),
+            answer: answer.answer,
+            citations: answer.citations.into_iter().map(Into::into).collect(),
+            entities: entities.collect(),
+            mode: answer.mode.name().to_owned(),
+            confidence: answer.confidence,
+            took_ms: answer.took_ms,
+            searched: answer.searched,
+            usage: answer.usage.into(),
+            notices: answer.notices,
+        }
+    }
+}
+
+impl From<lorekeep_types::Citation> for Citation {
+    fn from(citation: lorekeep_types::Citation) -> Self {
+        Self {
+            n: citation.n,
+            document_id: citation.document_id.into(),
+            name: citation.name,
+            version: citation.version,
+            page: citation.page,
+            span: citation.span.into(),
+            quote: citation.quote,
+            score: citation.score,
+            bridge: citation.bridge.map(|bridge| Bridge {
+                through: bridge.through,
+                document_id: bridge.document_id.into(),
+                name: bridge.name,
+                page: bridge.page,
+                span: bridge.span.into(),
+                quote: bridge.quote,
+            }),
+        }
+    }
+}
+
+impl From<lorekeep_types::Usage> for Usage {
+    fn from(usage: lorekeep_types::Usage) -> Self {
+        let lorekeep_types::Usage { prompt_tokens, completion_tokens, total_tokens, cost_nano_usd } = usage;
+        Self { prompt_tokens, completion_tokens, total_tokens, cost_nano_usd }
+    }
+}

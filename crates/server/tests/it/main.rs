@@ -1,0 +1,13 @@
+//! The router in-process, over a store in memory: every route, its errors and its limits.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod answers;
+mod bad_input;
+mod documents;
+mod graph;
+mod jobs;
+mod lightrag;
+mod page;
+mod server;
+mod support;
+mod workspaces;
