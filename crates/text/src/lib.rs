@@ -16,7 +16,7 @@ pub use lexical::{Form, lexical_tokens, passage_text, stem};
 pub use lists::is_stop_word;
 pub use phrase::{Phrase, TitleDictionary, is_phrase_key, is_title_key, own_keys, phrases, query_phrases};
 pub use question::{
-    AnswerType, WordKind, answer_type, begins_with_pronoun, is_question_word, reads_as_english, word_kind,
+    AnswerType, WordKind, answer_type, begins_with_pronoun, is_pronoun, is_question_word, reads_as_english, word_kind,
 };
 pub use sentence::{sentences, without_citations};
 pub use span::{capitalised_spans, quoted_spans};

@@ -61,6 +61,12 @@ pub fn reads_as_english(question: &str) -> bool {
     marked * 4 <= all && runs(&fold(question)).any(|word| ENGLISH_CUES.contains(word))
 }
 
+/// Whether a folded word points back to something said before.
+#[must_use]
+pub fn is_pronoun(word: &str) -> bool {
+    PRONOUNS.contains(word)
+}
+
 /// Whether a sentence begins with a word that points back to the sentence before it.
 #[must_use]
 pub fn begins_with_pronoun(sentence: &str) -> bool {
