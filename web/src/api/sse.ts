@@ -11,8 +11,12 @@ export class EventParser {
 
   /** The events completed by `piece`. */
   feed(piece: string): ServerEvent[] {
-    const blocks = (this.#rest + piece).replace(/\r\n?/g, '\n').split('\n\n');
-    this.#rest = blocks.pop() ?? '';
+    let text = this.#rest + piece;
+    // A carriage return at the end may be the first half of a line break.
+    const held = text.endsWith('\r') ? '\r' : '';
+    text = text.slice(0, text.length - held.length).replace(/\r\n?/g, '\n');
+    const blocks = text.split('\n\n');
+    this.#rest = (blocks.pop() ?? '') + held;
     return blocks.map(parseBlock).filter((event) => event !== null);
   }
 }

@@ -5,6 +5,11 @@ const integer = new Intl.NumberFormat(locale);
 const relative = new Intl.RelativeTimeFormat(locale, { numeric: 'auto' });
 const dateTime = new Intl.DateTimeFormat(locale, { dateStyle: 'medium', timeStyle: 'short' });
 
+/** A message of the API, which begins in lower case, as a sentence of the page. */
+export function sentence(text: string): string {
+  return text.charAt(0).toLocaleUpperCase(locale) + text.slice(1);
+}
+
 /** 1204 → `1,204`. */
 export function count(value: number): string {
   return integer.format(value);

@@ -2,6 +2,7 @@
 import type { ComponentChildren } from 'preact';
 import { useState } from 'preact/hooks';
 import type { Failure } from '../api/client';
+import { sentence } from '../lib/format';
 import { t, type MessageKey } from '../lib/i18n';
 import { announce } from '../state/announce';
 import { Icon, type IconName } from './icons';
@@ -11,9 +12,9 @@ export function FailureCard({ failure, retry, children }: { failure: Failure; re
   return (
     <section class="card card--danger" role="alert">
       <h2 class="card-title">
-        <Icon name="warn" /> {failure.message}
+        <Icon name="warn" /> {sentence(failure.message)}
       </h2>
-      {failure.hint && <p>{failure.hint}</p>}
+      {failure.hint && <p>{sentence(failure.hint)}</p>}
       <p class="actions">
         {retry && (
           <button type="button" class="button" onClick={retry}>
@@ -61,6 +62,16 @@ export function StateChip({ state, step }: { state: string; step?: string | unde
     <span class={`state state--${state}`}>
       {icon ? <Icon name={icon} /> : <span class="pulse" aria-hidden="true" />}
       {state === 'processing' && step ? t(`step.${step}` as MessageKey) : t(key)}
+    </span>
+  );
+}
+
+/** What went wrong with a document or an upload, and what to do about it. */
+export function ProblemText({ message, hint }: { message: string; hint?: string | undefined }) {
+  return (
+    <span class="problem">
+      {sentence(message)}
+      {hint && <span>{sentence(hint)}</span>}
     </span>
   );
 }

@@ -1,4 +1,5 @@
 // An answer as a document. Quoted answers look quoted: label, serif, a rule beside each sentence, its source below it.
+import type { ComponentChildren } from 'preact';
 import type { Answer, Citation } from '../api/types';
 import { placeName, segments, withSources, type Segment } from '../lib/citations';
 import { cost, count, duration } from '../lib/format';
@@ -68,14 +69,19 @@ function Quote(props: { segment: Segment; citations: Citation[]; open: (label: s
           <span class="bridge-label">
             <Icon name="link" /> {t('answer.bridge', { through: bridge.through })}
           </span>{' '}
-          <q dir="auto">{bridge.quote.trim()}</q> <CiteButton label={`${n}′`} place={placeName(bridge)} open={open} active={active} />
+          <q dir="auto">
+            <Cited text={bridge.quote.trim()}>
+              <CiteButton label={`${n}′`} place={placeName(bridge)} open={open} active={active} />
+            </Cited>
+          </q>
         </p>
       ))}
       <blockquote dir="auto">
-        {segment.text}{' '}
-        {cited.map((citation) => (
-          <CiteButton key={citation.n} label={String(citation.n)} place={placeName(citation)} open={open} active={active} />
-        ))}
+        <Cited text={segment.text}>
+          {cited.map((citation) => (
+            <CiteButton key={citation.n} label={String(citation.n)} place={placeName(citation)} open={open} active={active} />
+          ))}
+        </Cited>
       </blockquote>
       <figcaption>{cited.map(placeName).join(' · ')}</figcaption>
     </figure>
@@ -92,11 +98,13 @@ function Generated({ answer, open, active }: Props) {
         <p key={index} class="prose" dir="auto">
           {segments(paragraph, numbers).map((segment, at) => (
             <span key={at}>
-              {segment.text}{' '}
-              {segment.numbers.map((n) => {
-                const citation = byNumber.get(n);
-                return citation && <CiteButton key={n} label={String(n)} place={placeName(citation)} open={open} active={active} />;
-              })}{' '}
+              {at > 0 && !/^[.,;:!?)\]]/.test(segment.text) && ' '}
+              <Cited text={segment.text}>
+                {segment.numbers.map((n) => {
+                  const citation = byNumber.get(n);
+                  return citation && <CiteButton key={n} label={String(n)} place={placeName(citation)} open={open} active={active} />;
+                })}
+              </Cited>
             </span>
           ))}
         </p>
@@ -128,6 +136,22 @@ function Abstained({ answer, open }: Props) {
   );
 }
 
+const LONG_WORD = 24;
+
+/** Text and its citation numbers, which never begin a line: they stay with the last word, unless it is a giant. */
+function Cited({ text, children }: { text: string; children: ComponentChildren }) {
+  const at = text.lastIndexOf(' ') + 1;
+  if (text.length - at > LONG_WORD) return <>{text} {children}</>;
+  return (
+    <>
+      {text.slice(0, at)}
+      <span class="nowrap">
+        {text.slice(at)} {children}
+      </span>
+    </>
+  );
+}
+
 /** The number of a citation; pressing it shows the source. */
 export function CiteButton(props: { label: string; place: string; open: (label: string) => void; active: string | null }) {
   const { label, place, open, active } = props;
@@ -150,7 +174,7 @@ export function CiteButton(props: { label: string; place: string; open: (label: 
 export function summary(answer: Answer): string {
   const { usage } = answer;
   const parts = [
-    answer.kind === 'generated' ? t('summary.generated') : t('summary.quoted'),
+    t(`summary.${answer.kind}` as MessageKey),
     t('summary.passages', { n: answer.citations.length, all: answer.searched }),
     duration(answer.took_ms),
     t('summary.tokens', { n: usage.total_tokens }),

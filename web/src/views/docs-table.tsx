@@ -8,7 +8,7 @@ import { steps } from '../state/jobs';
 import { route, setQuery, workspace } from '../state/navigation';
 import { Confirm } from '../ui/dialog';
 import { Icon } from '../ui/icons';
-import { StateChip } from '../ui/parts';
+import { ProblemText, StateChip } from '../ui/parts';
 
 interface Props {
   list: DocumentList;
@@ -98,7 +98,7 @@ function Row(props: { document: DocumentRecord; retry: (id: string) => void; rem
       </th>
       <td>
         <StateChip state={document.state} step={steps.value[document.id]} />
-        {document.problem && <ProblemText document={document} />}
+        {document.problem && <ProblemText {...document.problem} />}
       </td>
       {number(document.pages)}
       {number(document.chunks)}
@@ -117,16 +117,5 @@ function Row(props: { document: DocumentRecord; retry: (id: string) => void; rem
         </button>
       </td>
     </tr>
-  );
-}
-
-/** What happened to a document and what to do about it. */
-export function ProblemText({ document }: { document: DocumentRecord }) {
-  if (!document.problem) return null;
-  return (
-    <p class="problem">
-      {document.problem.message}
-      {document.problem.hint && <span>{document.problem.hint}</span>}
-    </p>
   );
 }

@@ -10,9 +10,8 @@ import { changes } from '../state/jobs';
 import { route, setQuery, workspace } from '../state/navigation';
 import { useLoaded, useText } from '../state/texts';
 import { Icon } from '../ui/icons';
-import { FailureCard, Skeleton, StateChip } from '../ui/parts';
+import { FailureCard, ProblemText, Skeleton, StateChip } from '../ui/parts';
 import { TextView } from '../ui/text-view';
-import { ProblemText } from './docs-table';
 
 const TABS = ['text', 'chunks', 'details'] as const;
 const CHUNKS = 50;
@@ -59,7 +58,7 @@ function Head({ document }: { document: DocumentRecord }) {
           {document.pages > 0 && <span>{t('document.pages', { n: document.pages })}</span>}
           <span>{t('document.chunks', { n: document.chunks })}</span>
         </p>
-        <ProblemText document={document} />
+        {document.problem && <ProblemText {...document.problem} />}
       </div>
       <a class="button" href={original} target="_blank" rel="noopener">
         <Icon name="open" /> {t('source.original')}

@@ -6,7 +6,7 @@ import { pathTo } from '../lib/route';
 import { cancelJob, dismiss, ended, jobs, resultLine, type Followed } from '../state/jobs';
 import { workspace } from '../state/navigation';
 import { Icon } from '../ui/icons';
-import { StateChip } from '../ui/parts';
+import { ProblemText, StateChip } from '../ui/parts';
 
 const SHOWN_ITEMS = 20;
 
@@ -70,12 +70,7 @@ function Items({ items }: { items: JobItem[] }) {
             <a href={pathTo(workspace.value, `docs/${encodeURIComponent(item.duplicate_of ?? item.document_id)}`)} dir="auto">
               {item.name}
             </a>
-            {item.problem && (
-              <span class="problem">
-                {item.problem.message}
-                {item.problem.hint && <span>{item.problem.hint}</span>}
-              </span>
-            )}
+            {item.problem && <ProblemText {...item.problem} />}
           </span>
         </li>
       ))}

@@ -3,6 +3,7 @@ import { bytes } from '../lib/format';
 import { t } from '../lib/i18n';
 import { dismissUploads, retryUploads, skipped, stopUploads, uploads, type Upload } from '../state/uploads';
 import { Icon } from '../ui/icons';
+import { ProblemText } from '../ui/parts';
 
 const SHOWN = 8;
 
@@ -57,11 +58,8 @@ function Row({ upload }: { upload: Upload }) {
         {upload.name}
       </span>
       <span class="fine">{bytes(upload.size)}</span>
-      {upload.state === 'failed' ? (
-        <span class="problem">
-          {upload.failure?.message}
-          {upload.failure?.hint && <span>{upload.failure.hint}</span>}
-        </span>
+      {upload.failure ? (
+        <ProblemText message={upload.failure.message} hint={upload.failure.hint} />
       ) : (
         <progress max={1} value={upload.share} aria-label={t('upload.progress', { name: upload.name })} />
       )}
