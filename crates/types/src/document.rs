@@ -56,6 +56,8 @@ pub struct ParsedDocument {
     pub headings: Vec<Heading>,
     /// Spans that should not be cut if they fit a chunk: tables, code blocks.
     pub blocks: Vec<ByteSpan>,
+    /// Passages that the source itself delimits, ascending; when there are any, the document is cut nowhere else.
+    pub passages: Vec<ByteSpan>,
     /// Title, author, date, language.
     pub metadata: Metadata,
     /// Everything that was left out, shortened or guessed, one sentence each.

@@ -184,13 +184,15 @@ pub struct AskRequest {
     pub history: Vec<String>,
     /// Most sentences to quote, 1..10.
     pub sentences: usize,
+    /// Quote the closest sentences even where the evidence is too weak to call them an answer.
+    pub insist: bool,
 }
 
 impl AskRequest {
     /// A question with defaults: mode `auto`, three sentences.
     #[must_use]
     pub fn new(question: impl Into<String>) -> Self {
-        Self { search: SearchRequest::new(question), history: Vec::new(), sentences: 3 }
+        Self { search: SearchRequest::new(question), history: Vec::new(), sentences: 3, insist: false }
     }
 }
 
