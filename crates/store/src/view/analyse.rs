@@ -1,7 +1,7 @@
 //! From a chunk's text to what the views keep of it. What a word, a term and a title is belongs to
 //! `lorekeep-text`; this file only says which text is fed to which field.
 
-use lorekeep_text::{Form, TitleDictionary, diacritic_words, lexical_tokens, norm};
+use lorekeep_text::{Form, TitleDictionary, diacritic_words, lexical_tokens, norm, passage_text};
 
 use super::text::IndexedWords;
 use crate::truth::reader::follow::{ChunkRow, VersionRow};
@@ -19,11 +19,9 @@ pub(super) struct Analysis {
     pub(super) links: Vec<(String, u32)>,
 }
 
-/// Analyses a chunk: its lexical text is the document's title, the governing heading and the text; phrases are
-/// looked for in the text alone.
+/// Analyses a chunk. Terms come from title, governing heading and text; phrases are looked for in the text alone.
 pub(super) fn analyse(version: &VersionRow, chunk: &ChunkRow, titles: &TitleDictionary) -> Analysis {
-    let heading = chunk.governing_heading.as_deref().unwrap_or_default();
-    let lexical = format!("{}\n{heading}\n{}", version.title, chunk.text);
+    let lexical = passage_text(&version.title, chunk.governing_heading.as_deref(), &chunk.text);
     let language = version.language.as_deref();
     let folded = lexical_tokens(&lexical, language, Form::Folded);
     // Folding changes no letter of ASCII text, so both fields hold the same.

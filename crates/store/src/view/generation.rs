@@ -124,7 +124,7 @@ impl Generation {
                 return Ok(false);
             }
             if page.changes.is_empty() {
-                if stage.seq > known || self.log_behind {
+                if stage.seq > known || stage.touches_chunks() || self.log_behind {
                     self.commit(&reader, stage)?;
                 }
                 return Ok(true);

@@ -75,7 +75,10 @@ impl Stage {
     /// Gathers what a page of changes asks for.
     pub(super) fn follow(&mut self, reader: &Reader<'_>, changes: &[Change], parts: &mut Parts<'_>) -> Result<()> {
         let touched = self.sort_out(changes);
-        let replayed = parts.text.seq() >= changes.first().map_or(u64::MAX, |change| change.seq);
+        // After a crash text index and passage table may stand at different changes: what either has seen is
+        // applied to both once more.
+        let seen = parts.text.seq().max(parts.passages.seq);
+        let replayed = seen >= changes.first().map_or(u64::MAX, |change| change.seq);
         self.page += 1;
         for version in &touched.removed {
             let staged = self.versions.remove(version).is_some();

@@ -182,7 +182,8 @@ pub(super) struct TextReader {
 }
 
 fn tokenizers() -> TokenizerManager {
-    let tokenizers = TokenizerManager::new();
+    // The engine asks for its own default tokenizer even for numbers.
+    let tokenizers = TokenizerManager::default();
     tokenizers.register(TOKENIZER, TextAnalyzer::from(SpaceTokenizer::default()));
     tokenizers
 }
