@@ -2,10 +2,9 @@
 //!
 //! `question` reads the question, `candidates` cuts passages into sentences, `vocabulary` compares their words with
 //! the question once, `bridge` links sentences over shared names, `features` weighs them and [`choose`] decides.
-//! `places` finds the sentences in their documents, `compose` makes the answer and `ask` ties it to the engine.
-//! Finding passages is [`crate::retrieve`]'s.
+//! `places` finds the sentences in their documents and `compose` makes the answer. Finding passages is
+//! [`crate::retrieve`]'s.
 
-mod ask;
 mod bridge;
 mod candidates;
 mod compose;

@@ -5,13 +5,13 @@ use std::collections::HashMap;
 use std::ops::Range;
 
 use lorekeep_text as text;
-use lorekeep_types::{CharSpan, DocumentText, Result, StoredChunk};
+use lorekeep_types::{CharSpan, DocumentId, DocumentText, Result, StoredChunk};
 
 /// Bytes of the document looked at on each side of a chunk.
 const REACH: usize = 1_500;
 
-/// Reads the text of a chunk's document; `None` when it is not at hand or of another version.
-pub type ReadDocument<'a> = dyn Fn(&StoredChunk) -> Result<Option<DocumentText>> + 'a;
+/// Reads the text of a document's current version; `None` when it is not at hand.
+pub type ReadDocument<'a> = dyn Fn(&DocumentId) -> Result<Option<DocumentText>> + 'a;
 
 /// A sentence where it stands in its document.
 #[derive(Clone, Debug, PartialEq)]
@@ -68,7 +68,10 @@ impl<'a> Places<'a> {
     fn document(&mut self, chunk: &StoredChunk) -> Result<Option<&DocumentText>> {
         let version = chunk.version_id.0;
         if !self.documents.contains_key(&version) {
-            let read = (self.read)(chunk)?.filter(|document| chunk.chunk.span.of(&document.text) == chunk.chunk.text);
+            let is_cited = |document: &DocumentText| {
+                document.version == chunk.version && chunk.chunk.span.of(&document.text) == chunk.chunk.text
+            };
+            let read = (self.read)(&chunk.document)?.filter(is_cited);
             self.documents.insert(version, read);
         }
         Ok(self.documents.get(&version).and_then(Option::as_ref))
@@ -170,7 +173,7 @@ impl<'a> Window<'a> {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
-    use lorekeep_types::{ByteSpan, ChunkId, DocumentId, Metadata, NewChunk, PageSpan, VersionId};
+    use lorekeep_types::{ByteSpan, ChunkId, Metadata, NewChunk, PageSpan, VersionId};
 
     const TEXT: &str = "Zoë Lind ran the mill. She sold it in 1923 to Åke.\n\nThe mill burned down in 1931.";
 
