@@ -2,7 +2,7 @@
 import { signal } from '@preact/signals';
 import { useEffect, useRef } from 'preact/hooks';
 import { t, type MessageKey } from '../lib/i18n';
-import { goAsk, phase } from '../state/ask';
+import { goAsk } from '../state/ask';
 import { route } from '../state/navigation';
 import { Icon } from '../ui/icons';
 
@@ -66,7 +66,7 @@ export function Composer({ first = false }: { first?: boolean }) {
             ))}
           </select>
         </label>
-        <button type="submit" class="button button--primary" disabled={text.value.trim() === '' || phase.value === 'working'}>
+        <button type="submit" class="button button--primary" disabled={text.value.trim() === ''}>
           {t('ask.send')} <Icon name="send" />
         </button>
       </div>
