@@ -1,6 +1,6 @@
 //! Merging entities: everything that hangs on one moves to another, whose alias its key becomes.
 
-use rusqlite::OptionalExtension;
+use rusqlite::{Connection, OptionalExtension};
 
 use super::Writing;
 use super::changes::ChangeKind;
@@ -30,12 +30,14 @@ pub(super) fn merge_entities(
     sources.dedup();
     sources.retain(|source| *source != target);
     for source in sources {
-        move_passages(writing, source, target)?;
+        move_passages(writing.sql(), source, target)?;
         move_relations(writing, graph, source, target)?;
-        move_names(writing, source, target)?;
+        move_names(writing.sql(), source, target)?;
         remove_entity(writing, source, true)?;
     }
-    writing.sql().execute("UPDATE entities SET kept = 1 WHERE id = ?1", [target])?;
+    // The user chose this name; the other's surfaces do not outvote it.
+    let keep = "UPDATE entities SET kept = 1, user_name = coalesce(user_name, name) WHERE id = ?1";
+    writing.sql().execute(keep, [target])?;
     let touch = graph.touch(target);
     (touch.names, touch.definitions, touch.presence) = (true, true, true);
     graph.recount.push(target);
@@ -45,19 +47,23 @@ pub(super) fn merge_entities(
 }
 
 /// Mentions of both in one chunk add up.
-fn move_passages(writing: &Writing<'_>, source: i64, target: i64) -> Result<()> {
-    for step in [
-        "INSERT INTO mentions (chunk, entity, start, stop, count, own) \
-         SELECT chunk, ?2, start, stop, count, own FROM mentions WHERE entity = ?1 \
-         ON CONFLICT DO UPDATE SET count = count + excluded.count, own = max(own, excluded.own), \
-         stop = iif(excluded.start < start, excluded.stop, stop), start = min(start, excluded.start)",
-        "DELETE FROM mentions WHERE entity = ?1 AND ?2",
-        "UPDATE OR IGNORE contributions SET entity = ?2 WHERE entity = ?1",
-        "DELETE FROM contributions WHERE entity = ?1 AND ?2",
-        "UPDATE OR IGNORE definitions SET entity = ?2 WHERE entity = ?1",
-        "DELETE FROM definitions WHERE entity = ?1 AND ?2",
+fn move_passages(sql: &Connection, source: i64, target: i64) -> Result<()> {
+    for (step, leftover) in [
+        (
+            "INSERT INTO mentions (chunk, entity, start, stop, count, own) \
+             SELECT chunk, ?2, start, stop, count, own FROM mentions WHERE entity = ?1 \
+             ON CONFLICT DO UPDATE SET count = count + excluded.count, own = max(own, excluded.own), \
+             stop = iif(excluded.start < start, excluded.stop, stop), start = min(start, excluded.start)",
+            "DELETE FROM mentions WHERE entity = ?1",
+        ),
+        (
+            "UPDATE OR IGNORE contributions SET entity = ?2 WHERE entity = ?1",
+            "DELETE FROM contributions WHERE entity = ?1",
+        ),
+        ("UPDATE OR IGNORE definitions SET entity = ?2 WHERE entity = ?1", "DELETE FROM definitions WHERE entity = ?1"),
     ] {
-        writing.sql().prepare_cached(step)?.execute((source, target))?;
+        sql.prepare_cached(step)?.execute((source, target))?;
+        sql.prepare_cached(leftover)?.execute([source])?;
     }
     Ok(())
 }
@@ -96,36 +102,34 @@ fn move_relations(writing: &mut Writing<'_>, graph: &mut GraphChange, source: i6
 
 /// Moves the sentences of one relation to another and removes the first; the second's own values go before.
 fn join_relation(writing: &mut Writing<'_>, from: i64, to: i64) -> Result<()> {
-    for step in [
-        "UPDATE OR IGNORE evidence SET relation = ?2 WHERE relation = ?1",
-        "DELETE FROM evidence WHERE relation = ?1 AND ?2",
-        "UPDATE relations SET sentences = (SELECT count(*) FROM evidence WHERE relation = ?2), \
-         user_keywords = coalesce(user_keywords, f.user_keywords), \
-         user_description = coalesce(user_description, f.user_description), \
-         user_weight = coalesce(user_weight, f.user_weight), made = max(made, f.made), kept = max(kept, f.kept) \
-         FROM (SELECT user_keywords, user_description, user_weight, made, kept FROM relations WHERE id = ?1) AS f \
-         WHERE id = ?2",
-    ] {
-        writing.sql().prepare_cached(step)?.execute((from, to))?;
-    }
+    let sql = writing.sql();
+    sql.prepare_cached("UPDATE OR IGNORE evidence SET relation = ?2 WHERE relation = ?1")?.execute((from, to))?;
+    sql.prepare_cached("DELETE FROM evidence WHERE relation = ?1")?.execute([from])?;
+    let join = "UPDATE relations SET sentences = (SELECT count(*) FROM evidence WHERE relation = ?2), \
+                user_keywords = coalesce(user_keywords, f.words), user_description = coalesce(user_description, f.text), \
+                user_weight = coalesce(user_weight, f.weight), made = max(made, f.was_made), kept = max(kept, f.was_kept) \
+                FROM (SELECT user_keywords AS words, user_description AS text, user_weight AS weight, \
+                made AS was_made, kept AS was_kept FROM relations WHERE id = ?1) AS f WHERE id = ?2";
+    sql.prepare_cached(join)?.execute((from, to))?;
     remove_relation(writing, from, true)
 }
 
 /// The source's key and aliases mean the target from now on; users' texts on both are kept, the target's first.
-fn move_names(writing: &Writing<'_>, source: i64, target: i64) -> Result<()> {
+fn move_names(sql: &Connection, source: i64, target: i64) -> Result<()> {
     for step in [
         "UPDATE aliases SET entity = ?2 WHERE entity = ?1",
         "INSERT OR REPLACE INTO aliases (key, entity) SELECT key, ?2 FROM entities WHERE id = ?1",
-        "DELETE FROM aliases WHERE ?1 AND key = (SELECT key FROM entities WHERE id = ?2)",
         "UPDATE OR IGNORE document_aliases SET entity = ?2 WHERE entity = ?1",
-        "DELETE FROM document_aliases WHERE entity = ?1 AND ?2",
-        "UPDATE entities SET made = max(made, f.made), user_kind = coalesce(user_kind, f.user_kind), \
-         user_description = CASE WHEN user_description IS NULL OR user_description = f.user_description \
-            THEN f.user_description WHEN f.user_description IS NULL THEN user_description \
-            ELSE user_description || ' ' || f.user_description END \
-         FROM (SELECT made, user_kind AS user_kind, user_description FROM entities WHERE id = ?1) AS f WHERE id = ?2",
+        "UPDATE entities SET made = max(made, f.was_made), user_kind = coalesce(user_kind, f.its_kind), \
+         user_description = CASE WHEN user_description IS NULL OR user_description = f.text THEN f.text \
+            WHEN f.text IS NULL THEN user_description ELSE user_description || ' ' || f.text END \
+         FROM (SELECT made AS was_made, user_kind AS its_kind, user_description AS text \
+            FROM entities WHERE id = ?1) AS f WHERE id = ?2",
     ] {
-        writing.sql().prepare_cached(step)?.execute((source, target))?;
+        sql.prepare_cached(step)?.execute((source, target))?;
     }
+    sql.prepare_cached("DELETE FROM document_aliases WHERE entity = ?1")?.execute([source])?;
+    let own = "DELETE FROM aliases WHERE key = (SELECT key FROM entities WHERE id = ?1)";
+    sql.prepare_cached(own)?.execute([target])?;
     Ok(())
 }

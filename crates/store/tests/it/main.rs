@@ -1,0 +1,15 @@
+//! The store as its callers see it: through the ports of `lorekeep-types`, over real files and in memory.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+
+mod archive;
+mod concurrency;
+mod documents;
+mod format;
+mod full;
+mod graph;
+mod graph_edit;
+mod jobs;
+mod lock;
+mod support;
+mod views;
+mod workspaces;
