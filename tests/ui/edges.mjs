@@ -87,12 +87,19 @@ async function uploads({ page, url }) {
   await card.waitFor({ state: 'detached' });
 }
 
+async function missedEvents({ page, url }) {
+  await page.goto(`${url}/w/default/docs`);
+  await page.locator('.table').waitFor();
+  await page.locator('.file-input').first().setInputFiles([file('instant.txt')]);
+  await page.getByRole('heading', { name: '1 indexed' }).waitFor();
+}
+
 async function dropsAnywhere({ page, url }) {
   await page.goto(`${url}/w/default/search`);
   await page.locator('.search-box').waitFor();
   await drop(page, ['dropped.md']);
   await page.waitForURL(/\/docs$/);
-  await page.getByText('1 indexed').waitFor();
+  await page.getByRole('heading', { name: '1 indexed' }).waitFor();
 }
 
 async function cancels({ page, url }) {
@@ -111,7 +118,7 @@ async function refusedUpload({ page, url }) {
   await page.locator('.table').waitFor();
   await page.locator('.file-input').first().setInputFiles([file('refused.pdf'), file('taken.txt')]);
   await page.getByText('The file is larger than 256 MB').waitFor();
-  await page.getByText('1 indexed').waitFor();
+  await page.getByRole('heading', { name: '1 indexed' }).waitFor();
 }
 
 async function retriesAndDeletes({ page, url }) {
@@ -170,6 +177,7 @@ const tests = {
   'an abstention shows the closest passages': abstains,
   'a bridge sentence is shown and opens': bridges,
   'an upload ends in a result sheet': uploads,
+  'a job that ended before its answer is not missed': missedEvents,
   'files can be dropped on any view': dropsAnywhere,
   'a job can be cancelled': cancels,
   'one refused file stops no other': refusedUpload,

@@ -63,6 +63,7 @@ const ROUTES = {
     json(response, { deleted: [id], count: 1 });
   },
   'GET /v1/jobs': ({ response }) => json(response, { jobs: [] }),
+  'GET /v1/jobs/[^/]+': ({ state, response, id }) => json(response, shown(state.jobs.get(id))),
   'GET /v1/jobs/[^/]+/items': ({ state, response, id }) => json(response, { items: state.jobs.get(id).items }),
   'POST /v1/jobs/[^/]+/cancel': ({ state, response, id }) => {
     state.jobs.get(id).cancelled = true;
@@ -122,13 +123,18 @@ function chunksOf(id) {
   return text.split('\n\n').slice(0, 8).map((part, position) => ({ id: position + 1, position, span: [text.indexOf(part), text.indexOf(part) + part.length], page: null, headings: ['Findings'], tokens: 80, text: part }));
 }
 
-/** Names in the multipart body decide the outcome: `*.doc` fails, `*scan*` needs OCR, `*refused*` is refused whole. */
-function add({ state, response, body }) {
+/**
+ * Names in the multipart body decide what happens: `*.doc` fails, `*scan*` needs OCR, `*refused*` is refused whole,
+ * `*instant*` has ended before the request is answered.
+ */
+async function add({ state, response, body }) {
   const names = [...body.matchAll(/name="file"; filename="([^"]+)"/g)].map((match) => match[1]);
   if (names.some((name) => name.includes('refused'))) return problem(response, 413, 'E-TOO-LARGE', 'the file is larger than 256 MB', 'split it');
   const documents = names.map((name) => blank(name));
   state.documents = [...documents, ...state.documents];
-  json(response, { job: begin(state, documents), documents: documents.map(({ id, name, source }) => ({ id, name, source })) }, 202);
+  const job = begin(state, documents);
+  if (names.some((name) => name.includes('instant'))) await pause(1000);
+  json(response, { job, documents: documents.map(({ id, name, source }) => ({ id, name, source })) }, 202);
 }
 
 function blank(name) {
@@ -148,9 +154,10 @@ function begin(state, documents) {
   const job = { id, kind: 'add', state: 'running', label: null, created_at: now(), started_at: now(), ended_at: null, counts: countsOf([], documents.length), items: [], cancelled: false };
   state.jobs.set(id, job);
   void work(state, job, documents);
-  const { items, cancelled, ...shown } = job;
-  return shown;
+  return shown(job);
 }
+
+const shown = ({ items, cancelled, ...job }) => job;
 
 function countsOf(items, total) {
   const count = (outcome) => items.filter((item) => item.outcome === outcome).length;

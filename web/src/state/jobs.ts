@@ -5,7 +5,7 @@ import type { Job, JobCounts, JobEvent, JobItem, JobState } from '../api/types';
 import { t } from '../lib/i18n';
 import { announce } from './announce';
 import { workspace } from './navigation';
-import { loadCounts, loadWorkspaces } from './server';
+import { loadCounts, loadWorkspaces, workspaceMissing } from './server';
 
 /** A job as it is followed. */
 export interface Followed {
@@ -23,6 +23,7 @@ export interface Followed {
 
 const REFRESH_MS = 400;
 const ITEMS = 1000;
+const RECONNECT_MS = 5000;
 
 export const jobs = signal<Followed[]>([]);
 /** Grows whenever documents changed; lists that show them read it. */
@@ -32,6 +33,7 @@ export const steps = signal<Record<string, string>>({});
 
 let source: EventSource | null = null;
 let refresh: ReturnType<typeof setTimeout> | undefined;
+let again: ReturnType<typeof setTimeout> | undefined;
 
 export const ended = (job: { state: JobState }) => job.state === 'done' || job.state === 'cancelled';
 
@@ -46,11 +48,27 @@ function blank(id: string): Followed {
   return { id, state: 'queued', counts, rate: 0, left_s: null, step: null, items: null, cancelling: false };
 }
 
-/** Starts to follow a job that this page caused. */
+/** Starts to follow a job that this page caused in the workspace shown. */
 export function follow(job: Job): void {
-  update(job.id, { state: job.state, counts: job.counts });
+  update(job.id, { state: job.state, counts: job.counts, items: null });
   touched();
+  // A small job may have ended, and said so, before its answer reached this page.
   if (ended(job)) void conclude(job.id);
+  else void catchUp(job.id);
+}
+
+/** Reads where a job stands, for when events may have been missed. */
+async function catchUp(id: string): Promise<void> {
+  try {
+    const { state, counts } = await callJson<Job>(workspace.peek(), `/v1/jobs/${encodeURIComponent(id)}`);
+    const known = jobs.peek().find((job) => job.id === id);
+    // What an event said meanwhile is newer.
+    if (!known || ended(known)) return;
+    update(id, { state, counts });
+    if (ended({ state })) void conclude(id);
+  } catch {
+    // The next event will tell.
+  }
 }
 
 /** Takes a job's card away. */
@@ -134,17 +152,36 @@ async function listOpen(name: string): Promise<void> {
   }
 }
 
+/** Listens to the jobs of workspace `name`; a connection that broke is made anew, and what was missed is read. */
+function listen(name: string, broken = false): void {
+  source?.close();
+  clearTimeout(again);
+  const opened = new EventSource(addressed(name, '/v1/events'));
+  source = opened;
+  opened.onopen = () => {
+    if (!broken) return;
+    broken = false;
+    jobs.peek().filter((job) => !ended(job)).forEach((job) => void catchUp(job.id));
+    touched();
+  };
+  opened.onerror = () => {
+    broken = true;
+    // The browser reconnects by itself unless the server refused; then it gives up, and this page must not.
+    if (opened.readyState !== EventSource.CLOSED || workspaceMissing.peek()) return;
+    again = setTimeout(() => listen(name, true), RECONNECT_MS);
+  };
+  for (const kind of ['stage', 'item', 'progress']) {
+    opened.addEventListener(kind, (event) => hear(JSON.parse((event as MessageEvent<string>).data) as JobEvent));
+  }
+}
+
 /** Follows the jobs of whichever workspace is shown; called once. */
 export function startJobs(): void {
   effect(() => {
     const name = workspace.value;
-    source?.close();
     jobs.value = [];
     steps.value = {};
     void listOpen(name);
-    source = new EventSource(addressed(name, '/v1/events'));
-    for (const kind of ['stage', 'item', 'progress']) {
-      source.addEventListener(kind, (event) => hear(JSON.parse((event as MessageEvent<string>).data) as JobEvent));
-    }
+    listen(name);
   });
 }

@@ -21,7 +21,16 @@ export function navigate(path: string, replace = false): void {
   history[replace ? 'replaceState' : 'pushState'](null, '', path);
   address.value = path;
   const after = route.peek();
-  if (before.view !== after.view || before.id !== after.id) scrollTo(0, 0);
+  if (before.view !== after.view || before.id !== after.id) {
+    scrollTo(0, 0);
+    requestAnimationFrame(focusMain);
+  }
+}
+
+/** Takes keyboard and screen reader along to a new view, unless that view has taken the focus itself. */
+function focusMain(): void {
+  const main = document.getElementById('main');
+  if (main && !main.contains(document.activeElement)) main.focus({ preventScroll: true });
 }
 
 /** Changes parts of the current query and keeps the rest. */

@@ -83,7 +83,7 @@ async function sendBatch(name: string, batch: Upload[], job: string | undefined)
   try {
     const added = await sendJob(name, batch, job);
     update(keys, () => ({ state: 'sent', share: 1 }));
-    follow(added.job);
+    if (name === workspace.peek()) follow(added.job);
     return added.job.id;
   } catch (error) {
     const failure = asFailure(error);
