@@ -85,7 +85,10 @@ fn zip_kind(bytes: &[u8], extension: &str, hint: Option<Kind>, watch: &Watch<'_>
     }
     if has("xl/") && has("[Content_Types].xml") {
         return if has("xl/workbook.bin") {
-            Err(ParseError::Unsupported { what: "a binary workbook (.xlsb)".into(), hint: "save it as .xlsx and add that" })
+            Err(ParseError::Unsupported {
+                what: "a binary workbook (.xlsb)".into(),
+                hint: "save it as .xlsx and add that",
+            })
         } else {
             Ok(Kind::Xlsx)
         };

@@ -297,7 +297,9 @@ impl<'w> Draft<'w> {
 
 fn clean_metadata(metadata: Metadata) -> Metadata {
     let tidy = |value: Option<String>| {
-        value.map(|value| clean::one_line(&value).chars().take(500).collect::<String>()).filter(|value| !value.is_empty())
+        value
+            .map(|value| clean::one_line(&value).chars().take(500).collect::<String>())
+            .filter(|value| !value.is_empty())
     };
     Metadata {
         title: tidy(metadata.title),

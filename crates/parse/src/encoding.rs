@@ -120,7 +120,8 @@ mod tests {
     fn code_pages_are_recognised() {
         let windows_1252 = b"Caf\xe9 M\xfcller serves cr\xe8me br\xfbl\xe9e \x96 na\xefve \x93quotes\x94.";
         assert!(decode(windows_1252, None).text.starts_with("Café Müller serves crème brûlée – naïve “quotes”"));
-        let (cyrillic, _, _) = encoding_rs::WINDOWS_1251.encode("Совет утвердил план строительства новой гавани в этом году.");
+        let (cyrillic, _, _) =
+            encoding_rs::WINDOWS_1251.encode("Совет утвердил план строительства новой гавани в этом году.");
         assert_eq!(decode(&cyrillic, None).text, "Совет утвердил план строительства новой гавани в этом году.");
         let utf16: Vec<u8> = "Plain text".encode_utf16().flat_map(u16::to_le_bytes).collect();
         assert_eq!(decode(&utf16, None).text, "Plain text");

@@ -74,8 +74,12 @@ impl ParseError {
             Self::Timeout { .. } => Some("split the document into smaller files"),
             Self::Cancelled => None,
             Self::Empty { .. } => Some("check that the right file was added"),
-            Self::Broken { .. } => Some("open the file in its own program and save it anew, or export it as PDF or text"),
-            Self::NeedsOcr => Some("run the file through OCR (for example `ocrmypdf in.pdf out.pdf`) and add the result"),
+            Self::Broken { .. } => {
+                Some("open the file in its own program and save it anew, or export it as PDF or text")
+            }
+            Self::NeedsOcr => {
+                Some("run the file through OCR (for example `ocrmypdf in.pdf out.pdf`) and add the result")
+            }
             Self::Panicked { .. } => Some("export the file in another format and add that; please report the file"),
         }
     }

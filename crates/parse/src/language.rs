@@ -9,7 +9,8 @@ const SAMPLE_BYTES: usize = 8_000;
 
 /// The code in a language tag such as `en-GB`, `vi_VN` or `ENG`.
 pub(crate) fn declared(tag: &str) -> Option<String> {
-    let primary: String = tag.trim().chars().take_while(char::is_ascii_alphabetic).collect::<String>().to_ascii_lowercase();
+    let primary: String =
+        tag.trim().chars().take_while(char::is_ascii_alphabetic).collect::<String>().to_ascii_lowercase();
     match primary.len() {
         2 => Some(primary),
         3 => Lang::from_code(primary).map(|lang| iso_639_1(lang).to_owned()),

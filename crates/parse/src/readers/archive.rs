@@ -62,7 +62,9 @@ fn member(
     for (path, document) in &mut documents {
         *path = if path.is_empty() { name.to_owned() } else { format!("{name}/{path}") };
         if let Some(reason) = &part.damage {
-            document.warnings.push(format!("`{name}` is damaged in the archive ({reason}); what could be read was kept"));
+            document
+                .warnings
+                .push(format!("`{name}` is damaged in the archive ({reason}); what could be read was kept"));
         }
     }
     Ok(documents)

@@ -19,8 +19,7 @@ pub(crate) fn read(source: &Source<'_>) -> Result<ParsedDocument> {
     let mut draft = Draft::new(source.watch);
     let subject = message.subject().map(str::to_owned);
     draft.metadata.author = message.from().map(addresses).filter(|names| !names.is_empty());
-    draft.metadata.date =
-        message.date().and_then(|date| dates::from_parts(date.year, date.month, date.day));
+    draft.metadata.date = message.date().and_then(|date| dates::from_parts(date.year, date.month, date.day));
     draft.metadata.title = subject;
     write(&message, source, &mut draft, 0)?;
     draft.finish("the message holds no text")

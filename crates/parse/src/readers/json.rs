@@ -172,7 +172,9 @@ impl Flattener<'_> {
     fn starts_record(&self) -> bool {
         matches!(
             self.stack.as_slice(),
-            [Frame::Object { .. }] | [_, Frame::Object { .. }] | [Frame::Object { .. }, Frame::Array { .. }, Frame::Object { .. }]
+            [Frame::Object { .. }]
+                | [_, Frame::Object { .. }]
+                | [Frame::Object { .. }, Frame::Array { .. }, Frame::Object { .. }]
         )
     }
 

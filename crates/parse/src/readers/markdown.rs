@@ -28,7 +28,8 @@ pub(crate) fn write(draft: &mut Draft<'_>, text: &str, source: &Source<'_>) -> R
     let text = text.replace("\r\n", "\n").replace('\r', "\n");
     let body = text.trim_start_matches('\u{feff}');
     let body = front_matter(body, &mut draft.metadata);
-    let options = Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS | Options::ENABLE_FOOTNOTES;
+    let options =
+        Options::ENABLE_TABLES | Options::ENABLE_STRIKETHROUGH | Options::ENABLE_TASKLISTS | Options::ENABLE_FOOTNOTES;
     let mut flow = Flow::new(draft, source);
     for (count, event) in Parser::new_ext(body, options).enumerate() {
         if count.is_multiple_of(CHECK_EVERY) {

@@ -10,8 +10,23 @@ use crate::readers::{NO_TEXT, Source};
 
 /// Groups that hold no text of the document.
 const SKIPPED: [&str; 17] = [
-    "fonttbl", "colortbl", "stylesheet", "pict", "object", "themedata", "datastore", "latentstyles", "listtable",
-    "listoverridetable", "rsidtbl", "generator", "filetbl", "header", "footer", "fldinst", "xmlnstbl",
+    "fonttbl",
+    "colortbl",
+    "stylesheet",
+    "pict",
+    "object",
+    "themedata",
+    "datastore",
+    "latentstyles",
+    "listtable",
+    "listoverridetable",
+    "rsidtbl",
+    "generator",
+    "filetbl",
+    "header",
+    "footer",
+    "fldinst",
+    "xmlnstbl",
 ];
 const MAX_WORD: usize = 32;
 

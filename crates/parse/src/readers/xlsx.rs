@@ -58,12 +58,7 @@ fn check_parts(source: &Source<'_>, draft: &mut Draft<'_>) -> Result<()> {
     Ok(())
 }
 
-fn sheet(
-    workbook: &mut Xlsx<Cursor<&[u8]>>,
-    name: &str,
-    source: &Source<'_>,
-    draft: &mut Draft<'_>,
-) -> Result<()> {
+fn sheet(workbook: &mut Xlsx<Cursor<&[u8]>>, name: &str, source: &Source<'_>, draft: &mut Draft<'_>) -> Result<()> {
     let mut cells = match workbook.worksheet_cells_reader(name) {
         Ok(cells) => cells,
         Err(error) => {

@@ -15,11 +15,7 @@ pub(crate) fn parse_all(name: &str, bytes: &[u8]) -> Result<Vec<(String, ParsedD
 }
 
 /// As [`parse_all`], with other limits.
-pub(crate) fn parse_with(
-    limits: Limits,
-    name: &str,
-    bytes: &[u8],
-) -> Result<Vec<(String, ParsedDocument)>, Problem> {
+pub(crate) fn parse_with(limits: Limits, name: &str, bytes: &[u8]) -> Result<Vec<(String, ParsedDocument)>, Problem> {
     let documents = Parser::new(limits).parse(ParseInput { name, bytes, cancel: &Cancel::default() });
     for (_, document) in documents.iter().flatten() {
         invariants::check(document);
@@ -85,10 +81,13 @@ pub(crate) fn pptx(slides: &[(&str, &[&str])]) -> Vec<u8> {
     for (index, (title, body)) in slides.iter().enumerate() {
         let file = slides.len() - index;
         list.push_str(&format!(r#"<p:sldId id="{}" r:id="rId{file}"/>"#, 256 + index));
-        relations.push_str(&format!(r#"<Relationship Id="rId{file}" Type="x/slide" Target="slides/slide{file}.xml"/>"#));
+        relations
+            .push_str(&format!(r#"<Relationship Id="rId{file}" Type="x/slide" Target="slides/slide{file}.xml"/>"#));
         let body: String = body.iter().map(|text| format!("<a:p><a:r><a:t>{text}</a:t></a:r></a:p>")).collect();
         let shape = |kind: &str, inner: &str| {
-            format!(r#"<p:sp><p:nvSpPr><p:nvPr><p:ph type="{kind}"/></p:nvPr></p:nvSpPr><p:txBody>{inner}</p:txBody></p:sp>"#)
+            format!(
+                r#"<p:sp><p:nvSpPr><p:nvPr><p:ph type="{kind}"/></p:nvPr></p:nvSpPr><p:txBody>{inner}</p:txBody></p:sp>"#
+            )
         };
         let title = format!("<a:p><a:r><a:t>{title}</a:t></a:r></a:p>");
         let number = "<a:p><a:fld><a:t>7</a:t></a:fld></a:p>";
@@ -97,7 +96,10 @@ pub(crate) fn pptx(slides: &[(&str, &[&str])]) -> Vec<u8> {
             format!("<p:sld>{}{}{}</p:sld>", shape("title", &title), shape("body", &body), shape("sldNum", number)),
         ));
     }
-    members.push(("ppt/presentation.xml".into(), format!("<p:presentation><p:sldIdLst>{list}</p:sldIdLst></p:presentation>")));
+    members.push((
+        "ppt/presentation.xml".into(),
+        format!("<p:presentation><p:sldIdLst>{list}</p:sldIdLst></p:presentation>"),
+    ));
     members.push(("ppt/_rels/presentation.xml.rels".into(), format!("<Relationships>{relations}</Relationships>")));
     let members: Vec<(&str, &[u8])> = members.iter().map(|(name, text)| (name.as_str(), text.as_bytes())).collect();
     zip(&members)

@@ -34,11 +34,16 @@ fn zip_bombs_are_refused_by_ratio_and_by_size() {
     refusal(Limits::default(), "bomb.zip", &bomb, "compression ratio");
     let limits = Limits { ratio: u64::MAX, decompressed_bytes: 8 << 20, ..Limits::default() };
     refusal(limits, "bomb.zip", &bomb, "decompressed content exceeds the limit of 8 MiB");
-    refusal(Limits::default(), "bomb.xlsx", &zip(&[
-        ("[Content_Types].xml", b"<Types/>"),
-        ("xl/workbook.xml", b"<workbook/>"),
-        ("xl/sharedStrings.xml", &zeros),
-    ]), "compression ratio");
+    refusal(
+        Limits::default(),
+        "bomb.xlsx",
+        &zip(&[
+            ("[Content_Types].xml", b"<Types/>"),
+            ("xl/workbook.xml", b"<workbook/>"),
+            ("xl/sharedStrings.xml", &zeros),
+        ]),
+        "compression ratio",
+    );
 }
 
 #[test]
@@ -59,7 +64,8 @@ fn deep_nesting_does_not_exhaust_the_stack() {
     refusal(Limits::default(), "a.json", "[".repeat(depth).as_bytes(), "the nesting depth");
     refusal(Limits::default(), "a.xml", "<a>".repeat(depth).as_bytes(), "the nesting depth");
     refusal(Limits::default(), "a.docx", &docx(&"<w:sdt>".repeat(1_000)), "the nesting depth");
-    let html = parse("a.html", format!("{}deep words{}", "<div><ul><li><table>".repeat(depth / 4), "</div>").as_bytes());
+    let html =
+        parse("a.html", format!("{}deep words{}", "<div><ul><li><table>".repeat(depth / 4), "</div>").as_bytes());
     assert!(html.text.contains("deep words"));
     let markdown = parse("a.md", format!("{}deep words", "> ".repeat(5_000)).as_bytes());
     assert!(markdown.text.contains("deep words"));

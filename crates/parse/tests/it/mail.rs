@@ -10,7 +10,8 @@ fn subject_body_and_attachments() {
     assert_eq!(document.metadata.author.as_deref(), Some("Ada Lind <ada@example.org>"));
     assert_eq!(document.metadata.date.as_deref(), Some("2024-03-12"));
     assert!(document.text.contains("The crane works.") && document.text.contains("name: Linh; role: pilot"));
-    let titles: Vec<(&str, u8)> = document.headings.iter().map(|heading| (heading.title.as_str(), heading.level)).collect();
+    let titles: Vec<(&str, u8)> =
+        document.headings.iter().map(|heading| (heading.title.as_str(), heading.level)).collect();
     assert_eq!(titles, [("Bến cảng", 1), ("crew.csv", 2)]);
     assert!(document.warnings[0].contains("x.png"), "{:?}", document.warnings);
 }

@@ -44,7 +44,8 @@ fn slides_are_pages_in_shown_order() {
     let bytes = pptx(&[("Opening", &["one", "two"]), ("Costs", &["three"])]);
     let document = parse("talk.pptx", &bytes);
     assert_eq!(document.text, "Opening\n\n- one\n- two\n\nCosts\n\n- three");
-    let pages: Vec<(u32, &str)> = document.pages.iter().map(|page| (page.number, page.span.of(&document.text))).collect();
+    let pages: Vec<(u32, &str)> =
+        document.pages.iter().map(|page| (page.number, page.span.of(&document.text))).collect();
     assert_eq!(pages, [(1, "Opening\n\n- one\n- two\n\n"), (2, "Costs\n\n- three")]);
     assert_eq!(document.headings.len(), 2);
 }
@@ -72,7 +73,8 @@ fn open_document_text() {
 
 #[test]
 fn book_chapters_in_spine_order() {
-    let document = parse("book.epub", &epub(&["<h1>One</h1><p>First &ldquo;light&rdquo;.</p>", "<h1>Two</h1><p>Last.</p>"]));
+    let document =
+        parse("book.epub", &epub(&["<h1>One</h1><p>First &ldquo;light&rdquo;.</p>", "<h1>Two</h1><p>Last.</p>"]));
     assert_eq!(document.text, "One\n\nFirst “light”.\n\nTwo\n\nLast.");
     assert_eq!(document.metadata.title.as_deref(), Some("The Lighthouse"));
     assert_eq!(document.metadata.author.as_deref(), Some("M. Okafor"));

@@ -71,7 +71,8 @@ fn assemble(objects: &[Vec<u8>], trailer: &str) -> Vec<u8> {
     }
     let size = objects.len() + 1;
     file.extend_from_slice(
-        format!("trailer\n<< /Size {size} /Root 1 0 R /Info 5 0 R {trailer} >>\nstartxref\n{table}\n%%EOF\n").as_bytes(),
+        format!("trailer\n<< /Size {size} /Root 1 0 R /Info 5 0 R {trailer} >>\nstartxref\n{table}\n%%EOF\n")
+            .as_bytes(),
     );
     file
 }

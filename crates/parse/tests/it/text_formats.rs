@@ -19,26 +19,33 @@ fn plain_text_stays_as_it_is() {
 #[test]
 fn form_feeds_are_page_breaks() {
     let document = parse("a.txt", b"One.\n\x0cTwo.\n\x0c");
-    let pages: Vec<(u32, &str)> = document.pages.iter().map(|page| (page.number, page.span.of(&document.text))).collect();
+    let pages: Vec<(u32, &str)> =
+        document.pages.iter().map(|page| (page.number, page.span.of(&document.text))).collect();
     assert_eq!(pages, [(1, "One.\n\n"), (2, "Two.")]);
 }
 
 #[test]
 fn encodings_are_recognised_and_losses_named() {
-    let utf16: Vec<u8> = [0xff, 0xfe].into_iter().chain("Giấy phép số 12".encode_utf16().flat_map(u16::to_le_bytes)).collect();
+    let utf16: Vec<u8> =
+        [0xff, 0xfe].into_iter().chain("Giấy phép số 12".encode_utf16().flat_map(u16::to_le_bytes)).collect();
     assert_eq!(parse("a.txt", &utf16).text, "Giấy phép số 12");
     let latin = parse("a.txt", b"Caf\xe9 M\xfcller serves cr\xe8me br\xfbl\xe9e every day.");
     assert!(latin.text.starts_with("Café Müller") && latin.warnings[0].contains("windows-1252"));
     let nul = parse("a.txt", b"The cr\0ane works.");
     assert_eq!(nul.text, "The crane works.");
     assert!(nul.warnings[0].contains("NUL"));
-    let broken = parse("a.txt", "Trần Hưng Đạo đã thắng trận\u{0}".as_bytes().split_last().unwrap().1.split_last().unwrap().1);
+    let broken =
+        parse("a.txt", "Trần Hưng Đạo đã thắng trận\u{0}".as_bytes().split_last().unwrap().1.split_last().unwrap().1);
     assert!(broken.text.starts_with("Trần Hưng Đạo"));
 }
 
 #[test]
 fn language_is_detected_when_certain() {
-    let vietnamese = parse("a.txt", "Hội đồng quản trị đã thông qua kế hoạch xây dựng bến cảng mới trong năm nay và giao cho ban quản lý.".as_bytes());
+    let vietnamese = parse(
+        "a.txt",
+        "Hội đồng quản trị đã thông qua kế hoạch xây dựng bến cảng mới trong năm nay và giao cho ban quản lý."
+            .as_bytes(),
+    );
     assert_eq!(vietnamese.metadata.language.as_deref(), Some("vi"));
     assert_eq!(parse("a.txt", b"ok").metadata.language, None);
 }
@@ -97,7 +104,8 @@ fn html_keeps_the_content_and_drops_the_rest() {
 
 #[test]
 fn broken_html_still_reads() {
-    let document = parse("a.html", b"<h1>Title<p>One <b>two</p></i> three < four <a href='x>y'>five</a> <!-- open <p>six");
+    let document =
+        parse("a.html", b"<h1>Title<p>One <b>two</p></i> three < four <a href='x>y'>five</a> <!-- open <p>six");
     assert!(document.text.contains("One two") && document.text.contains("three < four five"), "{}", document.text);
     assert!(document.text.contains("six"));
     let declared = parse("a.html", b"<meta charset=windows-1251><p>\xd1\xee\xe2\xe5\xf2</p>");

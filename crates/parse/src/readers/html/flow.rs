@@ -201,8 +201,7 @@ impl<'d, 'w> Flow<'d, 'w> {
             return true;
         }
         self.prune
-            && (PRUNED.contains(&name)
-                || tag.attribute("role").is_some_and(|role| PRUNED_ROLES.contains(&role.trim())))
+            && (PRUNED.contains(&name) || tag.attribute("role").is_some_and(|role| PRUNED_ROLES.contains(&role.trim())))
     }
 
     fn meta(&mut self, tag: &Tag<'_>) {
@@ -213,7 +212,11 @@ impl<'d, 'w> Flow<'d, 'w> {
             "author" | "dc.creator" | "citation_author" | "article:author" => {
                 metadata.author.get_or_insert(content);
             }
-            "date" | "dc.date" | "dcterms.date" | "article:published_time" | "citation_publication_date"
+            "date"
+            | "dc.date"
+            | "dcterms.date"
+            | "article:published_time"
+            | "citation_publication_date"
             | "last-modified" => {
                 if metadata.date.is_none() {
                     metadata.date = dates::iso_date(&content);
@@ -311,9 +314,37 @@ impl<'d, 'w> Flow<'d, 'w> {
 fn is_block(name: &str) -> bool {
     matches!(
         name,
-        "p" | "div" | "section" | "article" | "main" | "header" | "aside" | "blockquote" | "figure" | "figcaption"
-            | "dl" | "dt" | "dd" | "address" | "hr" | "details" | "summary" | "fieldset" | "legend" | "body" | "html"
-            | "caption" | "thead" | "tbody" | "tfoot" | "center" | "hgroup" | "nav" | "footer" | "form" | "menu"
-            | "option" | "li"
+        "p" | "div"
+            | "section"
+            | "article"
+            | "main"
+            | "header"
+            | "aside"
+            | "blockquote"
+            | "figure"
+            | "figcaption"
+            | "dl"
+            | "dt"
+            | "dd"
+            | "address"
+            | "hr"
+            | "details"
+            | "summary"
+            | "fieldset"
+            | "legend"
+            | "body"
+            | "html"
+            | "caption"
+            | "thead"
+            | "tbody"
+            | "tfoot"
+            | "center"
+            | "hgroup"
+            | "nav"
+            | "footer"
+            | "form"
+            | "menu"
+            | "option"
+            | "li"
     )
 }

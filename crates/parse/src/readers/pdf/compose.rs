@@ -256,16 +256,16 @@ fn is_unspaced(c: char) -> bool {
 
 fn is_list_item(text: &str) -> bool {
     let digits = text.chars().take_while(char::is_ascii_digit).count();
-    let numbered = (1..=3).contains(&digits) && text[digits..].starts_with([')', '.']) && text[digits + 1..].starts_with(' ');
+    let numbered =
+        (1..=3).contains(&digits) && text[digits..].starts_with([')', '.']) && text[digits + 1..].starts_with(' ');
     text.starts_with("- ") || text.starts_with("– ") || text.starts_with("* ") || numbered
 }
 
 /// How many lines from here on are rows of one table: at least two, with as many cells.
 fn table(lines: &[Line], style: &Style) -> Option<usize> {
     let columns = lines.first().map(|line| line.cells.len()).filter(|columns| *columns >= 2)?;
-    let is_row = |line: &&Line| {
-        line.cells.len() >= 2 && line.cells.len().abs_diff(columns) <= 1 && style.level(line).is_none()
-    };
+    let is_row =
+        |line: &&Line| line.cells.len() >= 2 && line.cells.len().abs_diff(columns) <= 1 && style.level(line).is_none();
     let rows = lines.iter().take_while(is_row).count();
     (rows >= 2).then_some(rows)
 }

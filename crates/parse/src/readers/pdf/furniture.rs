@@ -47,7 +47,10 @@ pub(super) fn remove(pages: &mut [PageLines]) -> bool {
 /// every page (a form, a slide) runs on without one.
 fn stands_apart(page: &PageLines, at: usize) -> bool {
     match (at.checked_sub(1).and_then(|before| page.lines.get(before)), page.lines.get(at)) {
-        (Some(before), Some(after)) => after.gap || (before.size - after.size).abs() > 0.4,
+        (Some(before), Some(after)) => {
+            let known = before.size > 0.0 && after.size > 0.0;
+            after.gap || (known && (before.size - after.size).abs() > 0.4)
+        }
         _ => true,
     }
 }

@@ -9,8 +9,11 @@ use crate::clean;
 
 /// Runs of at most this many pieces on a baseline are looked up as one line.
 const MAX_PIECES: usize = 12;
-/// Pieces further apart than this many type sizes are cells of a row.
-const CELL_GAP: f32 = 1.5;
+/// Pieces further apart than this many type sizes (blanks take a quarter to a half) are cells of a row.
+const CELL_GAP: f32 = 1.0;
+
+/// Lines that are not one run are known by this many signs at their start.
+const START_CHARS: usize = 12;
 
 /// A line of text.
 #[derive(Clone, Debug, Default)]
@@ -46,6 +49,7 @@ pub(super) fn page(document: &PdfDocument, index: usize) -> Result<PageLines, St
     let text = document.extract_text(index).map_err(|error| error.to_string())?;
     let spans = document.extract_spans(index).unwrap_or_default();
     let runs = runs(&spans);
+    let starts: HashMap<String, Line> = spans.iter().map(|span| (start(&key(&span.text)), style(&[span]))).collect();
     let mut lines: Vec<Line> = Vec::new();
     let mut gap = true;
     for raw in text.lines() {
@@ -54,7 +58,9 @@ pub(super) fn page(document: &PdfDocument, index: usize) -> Result<PageLines, St
             gap = true;
             continue;
         }
-        let style = runs.get(&key(raw)).cloned().unwrap_or_default();
+        let key = key(raw);
+        // The library closes hyphens over line ends: such a line is known by its start only.
+        let style = runs.get(&key).or_else(|| starts.get(&start(&key))).cloned().unwrap_or_default();
         lines.push(Line { text: clean, gap, ..style });
         gap = false;
     }
@@ -115,6 +121,11 @@ fn is_bold(span: &TextSpan) -> bool {
 /// Letters and signs without blanks and controls: how a line of text and its pieces are matched.
 fn key(text: &str) -> String {
     text.chars().filter(|c| !c.is_whitespace() && !c.is_control()).collect()
+}
+
+/// The first signs of a key.
+fn start(key: &str) -> String {
+    key.chars().take(START_CHARS).collect()
 }
 
 /// A symbol font's bullet comes out as a control character or a private one.

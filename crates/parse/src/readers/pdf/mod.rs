@@ -75,9 +75,8 @@ fn extract(bytes: &[u8], watch: &Watch<'_>) -> Result<Raw> {
         }
         raw.pages.push(page);
     }
-    let broken = |warning: &Warning| {
-        matches!(warning.category, WarningCategory::XrefRecovery | WarningCategory::EofPremature)
-    };
+    let broken =
+        |warning: &Warning| matches!(warning.category, WarningCategory::XrefRecovery | WarningCategory::EofPremature);
     if document.take_structured_warnings().iter().any(broken) {
         raw.warnings.insert(0, "the file is damaged; what could be read was kept".to_owned());
     }
@@ -108,8 +107,11 @@ fn assemble(raw: Raw, watch: &Watch<'_>) -> Result<ParsedDocument> {
     for warning in warnings {
         draft.warn(warning);
     }
-    let blank: Vec<String> =
-        (1..).zip(&pages).filter(|(_, page)| page.alphanumeric() == 0).map(|(number, _): (usize, _)| number.to_string()).collect();
+    let blank: Vec<String> = (1..)
+        .zip(&pages)
+        .filter(|(_, page)| page.alphanumeric() == 0)
+        .map(|(number, _): (usize, _)| number.to_string())
+        .collect();
     if !blank.is_empty() {
         draft.warn(format!("pages without text (blank, or pictures that need OCR): {}", shorten(&blank)));
     }
@@ -136,7 +138,7 @@ fn metadata(document: &PdfDocument) -> Metadata {
         let field = |name: &str| string(document, info.as_dict()?.get(name)?);
         Some(Metadata {
             title: field("Title").filter(|title| is_title(title)),
-            author: field("Author"),
+            author: field("Author").filter(|author| !author.eq_ignore_ascii_case("anonymous")),
             date: field("CreationDate").and_then(|date| dates::iso_date(&date)),
             language: None,
         })
