@@ -1,5 +1,8 @@
 // Starts Chromium for the tests: Debian's by default, CHROMIUM names another.
-import { chromium } from 'playwright-core';
+import { createRequire } from 'node:module';
+
+// The tests' packages are installed with the page's own.
+const { chromium } = createRequire(new URL('../../web/package.json', import.meta.url))('playwright-core');
 
 const ARGS = [
   '--no-sandbox',

@@ -1,14 +1,18 @@
 // End-to-end tests of the page in Chromium.
-//   node run.mjs                          the states that a scripted server brings about
-//   BASE_URL=http://127.0.0.1:9621 node run.mjs   those, and the whole main job on a real server with `samples/` indexed
-// SHOTS=folder keeps a picture of every failed test.
+//   node tests/ui/run.mjs                     the states that a scripted server brings about
+//   node tests/ui/run.mjs --binary lorekeep   those, and the whole main job on the real program, started for it
+//   BASE_URL=http://127.0.0.1:9621 node tests/ui/run.mjs   the same on a server that runs with the samples indexed
+// SHOTS=folder keeps a picture of every failed test. Needs `npm ci` in `web/` and Chromium.
+import { parseArgs } from 'node:util';
 import { launch, openPage } from './browser.mjs';
 import { startScriptedServer } from './scripted-server.mjs';
 import { shared } from './shared.mjs';
 import { edges } from './edges.mjs';
 import { library } from './library.mjs';
+import { startRealServer } from './real-server.mjs';
 
 const { BASE_URL, SHOTS } = process.env;
+const { values: { binary } } = parseArgs({ options: { binary: { type: 'string' } } });
 
 async function runAll(browser, label, url, tests) {
   let failed = 0;
@@ -34,14 +38,17 @@ let failed = await runAll(browser, 'scripted', scripted.url, {
   ...shared({ question: 'What does the 2023 retrofit save?', entity: 'Halden', term: 'u-value' }),
   ...edges,
 });
-if (BASE_URL) {
-  failed += await runAll(browser, 'real', BASE_URL.replace(/\/$/, ''), {
+const real = binary ? await startRealServer(binary) : null;
+const url = real?.url ?? BASE_URL?.replace(/\/$/, '');
+if (url) {
+  failed += await runAll(browser, 'real', url, {
     ...shared({ question: 'How much did heat loss fall after the renovation?', entity: 'Kestrel', term: 'seagrass' }),
     ...library,
   });
 } else {
-  console.log('note  BASE_URL is not set: the tests on a real server were not run');
+  console.log('note  neither --binary nor BASE_URL: the tests on a real server were not run');
 }
 await browser.close();
+await real?.close();
 await scripted.close();
 process.exit(failed > 0 ? 1 : 0);
