@@ -14,7 +14,7 @@ use lorekeep_engine::eval::{EvalSet, read_set};
 use lorekeep_engine::retrieve::auto;
 use lorekeep_models::StaticEmbedder;
 use lorekeep_testkit::{MemoryDocument, MemoryIndex};
-use lorekeep_types::{Evidence, NewChunk, Snapshot};
+use lorekeep_types::{ByteSpan, Evidence, NewChunk, Snapshot};
 
 /// Passages handed to the quoting.
 const PASSAGES: usize = 20;
@@ -134,7 +134,9 @@ fn documents(set: &EvalSet) -> Vec<MemoryDocument> {
             documents.push(MemoryDocument { title: passage.title.clone(), ..MemoryDocument::default() });
         }
         if let Some(document) = documents.get_mut(place) {
+            let start = document.chunks.last().map_or(0, |chunk| chunk.span.end + 1);
             document.chunks.push(NewChunk {
+                span: ByteSpan::new(start, start + passage.text.len()),
                 position: passage.position,
                 text: passage.text.clone(),
                 heading_path: passage.headings.iter().take(1).cloned().collect(),

@@ -12,6 +12,7 @@ const B: f32 = 0.75;
 pub struct Lexicon {
     postings: HashMap<String, Vec<(u32, u32)>>,
     lengths: Vec<u32>,
+    length: u64,
 }
 
 impl Lexicon {
@@ -26,6 +27,7 @@ impl Lexicon {
             }
         }
         self.lengths.push(terms.len() as u32);
+        self.length += terms.len() as u64;
     }
 
     /// Number of chunks that hold the term.
@@ -44,7 +46,7 @@ impl Lexicon {
     #[must_use]
     pub fn score(&self, terms: &[String]) -> Vec<ScoredChunk> {
         let total = self.lengths.len() as f32;
-        let mean = self.lengths.iter().map(|length| *length as f32).sum::<f32>() / total.max(1.0);
+        let mean = self.length as f32 / total.max(1.0);
         let mut scores = vec![0.0_f32; self.lengths.len()];
         for postings in terms.iter().filter_map(|term| self.postings.get(term)) {
             let frequency = postings.len() as f32;

@@ -2,8 +2,11 @@
 //! along titles. One set of constants serves every corpus; no model is called but the embedder.
 //!
 //! Steps: understand the question ([`query`]), fuse ([`fusion`]), walk from its phrases and the best chunks
-//! ([`walk`]), combine, follow titles ([`links`]), and keep the best fused chunks near the front.
+//! ([`walk`]), combine, follow titles ([`links`]), keep the best fused chunks near the front, and prefer chunks that
+//! answer the question together ([`chains`]).
 
+mod chains;
+mod coverage;
 mod explain;
 mod fusion;
 mod links;
@@ -77,6 +80,7 @@ pub fn rank(
         links::follow(graph, &fusion, filter, &mut scores);
         scores.scale();
         scores.anchor(&fusion.head);
+        chains::follow(graph, &query, &fusion, &mut scores);
     }
     let best = scores.best(&fusion, limit);
     let passages = best

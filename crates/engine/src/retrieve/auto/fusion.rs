@@ -3,6 +3,7 @@
 
 use lorekeep_types::{ChunkFilter, Result, ScoredChunk, Snapshot};
 
+use super::coverage::Coverage;
 use super::query::Query;
 
 /// Share of the lexical score where there is a dense one.
@@ -19,6 +20,8 @@ pub(super) struct Fusion {
     /// Least and largest fused score.
     least: f32,
     most: f32,
+    /// Terms of the question by chunk.
+    pub(super) coverage: Coverage,
     /// Ordinals of the best fused scores above 0, best first.
     pub(super) head: Vec<u32>,
 }
@@ -38,12 +41,7 @@ impl Fusion {
 /// Scores the chunks of `snapshot` that `filter` admits; `head` best ones are sorted out.
 pub(super) fn fuse(snapshot: &dyn Snapshot, query: &Query, filter: &ChunkFilter, head: usize) -> Result<Fusion> {
     let chunks = snapshot.stats().chunks as usize;
-    let mut lexical = vec![0.0_f32; chunks];
-    for ScoredChunk { ordinal, score } in snapshot.lexical(query.field, &query.terms)? {
-        if let Some(place) = lexical.get_mut(ordinal as usize) {
-            *place = score;
-        }
-    }
+    let (mut lexical, coverage) = lexical(snapshot, query, chunks)?;
     hide(&mut lexical, filter, 0.0);
     rescale(&mut lexical);
     let mut cosines = query.vector.as_deref().map_or_else(Vec::new, |vector| snapshot.chunk_similarity(vector));
@@ -62,7 +60,23 @@ pub(super) fn fuse(snapshot: &dyn Snapshot, query: &Query, filter: &ChunkFilter,
     };
     let head = best(&fused, filter, head);
     let (least, most) = extent(&fused);
-    Ok(Fusion { fused, meaning, cosines, least, most, head })
+    Ok(Fusion { fused, meaning, cosines, least, most, coverage, head })
+}
+
+/// BM25 by ordinal, and which terms made it: term by term, because BM25 is a sum over them.
+fn lexical(snapshot: &dyn Snapshot, query: &Query, chunks: usize) -> Result<(Vec<f32>, Coverage)> {
+    let mut scores = vec![0.0_f32; chunks];
+    let mut coverage = Coverage::with_chunks(chunks);
+    for term in &query.terms {
+        let scored = snapshot.lexical(query.field, std::slice::from_ref(term))?;
+        for ScoredChunk { ordinal, score } in &scored {
+            if let Some(place) = scores.get_mut(*ordinal as usize) {
+                *place += score;
+            }
+        }
+        coverage.push(scored.iter().map(|scored| scored.ordinal));
+    }
+    Ok((scores, coverage))
 }
 
 /// Gives the chunks that the filter does not admit the score `hidden`.

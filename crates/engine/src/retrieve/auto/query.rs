@@ -29,6 +29,10 @@ pub(super) struct Query {
     pub(super) phrases: Vec<QueryPhrase>,
 }
 
+/// More terms and phrases than this are those of a pasted text, not of a question.
+const MOST_TERMS: usize = 128;
+const MOST_PHRASES: usize = 32;
+
 /// A phrase of the question that the graph knows.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct QueryPhrase {
@@ -109,7 +113,7 @@ fn terms(stats: &CorpusStats, language: Option<&str>, question: &str, field: Lex
     let mut terms: Vec<String> = Vec::new();
     for analysis in analyses {
         for term in text::lexical_tokens(question, analysis, form) {
-            if !terms.contains(&term) {
+            if terms.len() < MOST_TERMS && !terms.contains(&term) {
                 terms.push(term);
             }
         }
@@ -122,8 +126,8 @@ fn phrases(snapshot: &dyn Snapshot, question: &str) -> Result<Vec<QueryPhrase>> 
     let graph = snapshot.phrases();
     let known = |key: &str| graph.find(key).is_some_and(|phrase| !graph.is_common(phrase));
     let keys = text::query_phrases(question, known, |key| is_telling(graph, key));
-    let mut found: Vec<QueryPhrase> = Vec::with_capacity(keys.len());
-    for key in keys {
+    let mut found: Vec<QueryPhrase> = Vec::new();
+    for key in keys.into_iter().take(MOST_PHRASES) {
         let Some(phrase) = graph.find(&key).filter(|phrase| found.iter().all(|known| known.phrase != *phrase)) else {
             continue;
         };
@@ -144,6 +148,14 @@ fn is_telling(graph: &PhraseGraph, key: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    impl Query {
+        /// A question of phrases alone.
+        pub(in super::super) fn with_phrases(phrases: Vec<u32>) -> Self {
+            let phrases = phrases.into_iter().map(|phrase| QueryPhrase { phrase, frequency: 1 }).collect();
+            Self { field: LexicalField::Folded, terms: Vec::new(), vector: None, phrases }
+        }
+    }
 
     fn stats(languages: &[(&str, u32)]) -> CorpusStats {
         CorpusStats {
