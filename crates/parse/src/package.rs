@@ -13,6 +13,9 @@ use crate::limits::Watch;
 const RATIO_FREE_BYTES: u64 = 1 << 20;
 const READ_BYTES: usize = 64 << 10;
 
+/// What a container is called that needs a password.
+pub(crate) const ARCHIVE: &str = "the archive";
+
 /// A member's content.
 pub(crate) struct Part {
     pub(crate) bytes: Vec<u8>,
@@ -66,7 +69,7 @@ impl<'a, 'w> Package<'a, 'w> {
         let format = self.format;
         let mut file = self.archive.by_index(index).map_err(|error| match error {
             ZipError::UnsupportedArchive(ZipError::PASSWORD_REQUIRED) | ZipError::InvalidPassword => {
-                ParseError::Encrypted { what: "the archive" }
+                ParseError::Encrypted { what: ARCHIVE }
             }
             other => ParseError::broken(format, other),
         })?;

@@ -6,7 +6,7 @@ use lorekeep_types::ParsedDocument;
 use crate::draft::Draft;
 use crate::encoding;
 use crate::error::{ParseError, Result};
-use crate::package::{Package, safe_name};
+use crate::package::{ARCHIVE, Package, safe_name};
 use crate::readers::{NO_TEXT, Source, markdown, read_any};
 
 /// At most this many left-out members are named.
@@ -39,7 +39,10 @@ pub(crate) fn read(source: &Source<'_>, depth: usize) -> Result<Vec<(String, Par
         match member(&mut package, index, name, source, depth) {
             Ok(read) => documents.extend(read),
             Err(error) if error.stops_everything() => return Err(error),
-            Err(error) => left_out.add(format!("`{name}` was left out: {error}")),
+            Err(error) => {
+                left_out.locked |= matches!(error, ParseError::Encrypted { what: ARCHIVE });
+                left_out.add(format!("`{name}` was left out: {error}"));
+            }
         }
     }
     match documents.first_mut() {
@@ -100,6 +103,8 @@ fn is_clutter(name: &str) -> bool {
 struct LeftOut {
     named: Vec<String>,
     more: usize,
+    /// A member needs the archive's password.
+    locked: bool,
 }
 
 impl LeftOut {
@@ -122,6 +127,9 @@ impl LeftOut {
     }
 
     fn nothing(self) -> ParseError {
+        if self.locked {
+            return ParseError::Encrypted { what: ARCHIVE };
+        }
         match self.named.into_iter().next() {
             Some(first) => ParseError::broken("zip", format!("no member can be read; {first}")),
             None => ParseError::Empty { what: "the archive holds no documents" },

@@ -256,11 +256,9 @@ fn property(paragraph: &mut Paragraph, name: &str, element: &Element<'_>, styles
             paragraph.list = Some(level.unwrap_or_default());
         }
         // Number 0 takes a paragraph out of the list its style puts it in.
-        "numId" => {
-            if element.attribute("val").as_deref() == Some("0") {
-                paragraph.list = None;
-                paragraph.style.list = false;
-            }
+        "numId" if element.attribute("val").as_deref() == Some("0") => {
+            paragraph.list = None;
+            paragraph.style.list = false;
         }
         "tab" | "ptab" => paragraph.text.push('\t'),
         "br" | "cr" => paragraph.text.push('\n'),

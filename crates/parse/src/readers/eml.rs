@@ -77,10 +77,8 @@ fn body(message: &Message<'_>, source: &Source<'_>, draft: &mut Draft<'_>) -> Re
             draft.warn("part of the message is wrongly encoded; what could be decoded was kept");
         }
         match &part.body {
-            PartType::Text(text) => {
-                if !text.trim().is_empty() {
-                    draft.body(text);
-                }
+            PartType::Text(text) if !text.trim().is_empty() => {
+                draft.body(text);
             }
             PartType::Html(markup) if !plain => html::write(draft, markup, source, false)?,
             _ => {}

@@ -2,7 +2,9 @@
 
 use lorekeep_types::{ByteSpan, ErrorCode};
 
-use crate::fixtures::{parse, parse_all, problem};
+use lorekeep_parse::Limits;
+
+use crate::fixtures::{parse, parse_all, parse_with, problem};
 use crate::pdf_builder::{Line, Page, column, pdf};
 
 const LEFT: [&str; 6] = [
@@ -133,4 +135,16 @@ fn truncated_files_give_their_pages_or_one_reason() {
             Err(problem) => assert!(problem.hint.is_some(), "{problem:?}"),
         }
     }
+}
+
+#[test]
+fn long_documents_are_read_up_to_the_page_limit() {
+    let pages: Vec<Page<'_>> = (0..2_000).map(|_| Page::Lines(column(60, 700, &LEFT[3..4]))).collect();
+    let long = pdf(&pages, "");
+    let document = parse("long.pdf", &long);
+    assert_eq!(document.pages.len(), 2_000);
+    assert_eq!(document.pages.last().map(|page| page.number), Some(2_000));
+    let refused = parse_with(Limits { pages: 1_999, ..Limits::default() }, "long.pdf", &long).unwrap_err();
+    assert_eq!(refused.code, ErrorCode::TooLarge);
+    assert!(refused.message.contains("the number of pages exceeds the limit of 1999"), "{refused:?}");
 }

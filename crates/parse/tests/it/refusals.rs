@@ -41,6 +41,18 @@ fn a_truncated_container_is_damaged() {
 }
 
 #[test]
+fn an_archive_with_a_password_says_so() {
+    let mut bytes = zip(&[("a.txt", b"words")]);
+    // The general purpose flags stand at 6 in the local header and at 8 in the directory's.
+    bytes[6] |= 1;
+    let directory = bytes.windows(4).position(|window| window == b"PK\x01\x02").unwrap();
+    bytes[directory + 8] |= 1;
+    let problem = problem("a.zip", &bytes);
+    assert_eq!(problem.code, ErrorCode::Unsupported);
+    assert!(problem.message.contains("password"), "{problem:?}");
+}
+
+#[test]
 fn cancelling_stops() {
     let cancel = Cancel::default();
     cancel.cancel();

@@ -217,10 +217,10 @@ impl<'d, 'w> Flow<'d, 'w> {
             | "dcterms.date"
             | "article:published_time"
             | "citation_publication_date"
-            | "last-modified" => {
-                if metadata.date.is_none() {
-                    metadata.date = dates::iso_date(&content);
-                }
+            | "last-modified"
+                if metadata.date.is_none() =>
+            {
+                metadata.date = dates::iso_date(&content);
             }
             "og:title" | "dc.title" | "citation_title" => {
                 metadata.title.get_or_insert(content);
