@@ -8,21 +8,20 @@ import { announce } from '../state/announce';
 import { Icon, type IconName } from './icons';
 
 /** A failed call: what happened, what to do, its code and request id, and a way to try again. */
-export function FailureCard({ failure, retry, children }: { failure: Failure; retry?: () => void; children?: ComponentChildren }) {
+export function FailureCard({ failure, retry }: { failure: Failure; retry?: () => void }) {
   return (
     <section class="card card--danger" role="alert">
       <h2 class="card-title">
         <Icon name="warn" /> {sentence(failure.message)}
       </h2>
       {failure.hint && <p>{sentence(failure.hint)}</p>}
-      <p class="actions">
-        {retry && (
+      {retry && (
+        <p class="actions">
           <button type="button" class="button" onClick={retry}>
             <Icon name="retry" /> {t('retry')}
           </button>
-        )}
-        {children}
-      </p>
+        </p>
+      )}
       <p class="fine">
         {failure.code}
         {failure.requestId && ` · ${t('error.request', { id: failure.requestId })}`}
