@@ -35,6 +35,10 @@ pub(super) fn remove(pages: &mut [PageLines]) -> bool {
         let bottom = edges(page).iter().filter(|(top, _)| !*top).take_while(|edge| is_furniture(edge)).count();
         let top = if stands_apart(page, top) { top } else { 0 };
         let bottom = if stands_apart(page, page.lines.len() - bottom) { bottom } else { 0 };
+        if top + bottom == page.lines.len() {
+            // Nothing would be left: slides and forms that say the same on every page say it for a reason.
+            continue;
+        }
         let end = page.lines.len() - bottom;
         any |= top + bottom > 0;
         page.lines.truncate(end);
