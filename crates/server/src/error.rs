@@ -29,10 +29,6 @@ impl ApiError {
     pub(crate) fn with_status(error: Error, status: StatusCode) -> Self {
         Self { error, status: Some(status) }
     }
-
-    pub(crate) fn error(&self) -> &Error {
-        &self.error
-    }
 }
 
 impl From<Error> for ApiError {

@@ -22,7 +22,9 @@ pub use graph::{Entities, Entity, EntityPage, Evidence, Graph, GraphStats, Passa
 pub use job::{Cancelled, Job, JobCounts, JobEvent, JobItem, JobItems, JobOutcome, Jobs};
 pub(crate) use search::set;
 pub use search::{Filter, Keywords, Reason, SearchBody, SearchDocument, SearchResult, SearchResults};
-pub use workspace::{Check, Format, Formats, Health, HealthCheck, ReindexEvent, Version, Workspace, WorkspaceBody, Workspaces};
+pub use workspace::{
+    Check, Format, Formats, Health, HealthCheck, ReindexEvent, Version, Workspace, WorkspaceBody, Workspaces,
+};
 
 /// Why a request failed (RFC 9457). `code` is stable; `detail` and `hint` are for people.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]

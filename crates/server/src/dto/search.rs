@@ -146,7 +146,9 @@ impl TryFrom<Filter> for DocumentFilter {
 
 fn check_date(date: &str) -> Result<()> {
     let format = time::macros::format_description!("[year]-[month]-[day]");
-    time::Date::parse(date, format).map(drop).map_err(|_| Error::invalid(format!("`{date}` is not a date")).hint("write it as YYYY-MM-DD"))
+    time::Date::parse(date, format)
+        .map(drop)
+        .map_err(|_| Error::invalid(format!("`{date}` is not a date")).hint("write it as YYYY-MM-DD"))
 }
 
 fn state_of(name: &str) -> Result<DocumentState> {

@@ -26,12 +26,7 @@ pub struct Workspace {
 
 impl From<lorekeep_types::WorkspaceSummary> for Workspace {
     fn from(summary: lorekeep_types::WorkspaceSummary) -> Self {
-        Self {
-            name: summary.name.into(),
-            documents: summary.documents,
-            chunks: summary.chunks,
-            bytes: summary.bytes,
-        }
+        Self { name: summary.name.into(), documents: summary.documents, chunks: summary.chunks, bytes: summary.bytes }
     }
 }
 

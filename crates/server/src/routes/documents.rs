@@ -96,7 +96,11 @@ fn descending(name: &str) -> Result<bool> {
 #[utoipa::path(get, path = "/v1/documents/{id}", operation_id = "getDocument", tag = "documents",
     params(("id" = String, Path, description = "the document's id")),
     responses((status = 200, body = dto::Document), Failures))]
-pub(crate) async fn show(State(app): State<Shared>, scope: Scope, Segment(id): Segment) -> ApiResult<Json<dto::Document>> {
+pub(crate) async fn show(
+    State(app): State<Shared>,
+    scope: Scope,
+    Segment(id): Segment,
+) -> ApiResult<Json<dto::Document>> {
     let record = app.engine().document(&scope, &DocumentId::parse(&id)?).await?;
     Ok(Json(record.into()))
 }
@@ -119,7 +123,11 @@ pub(crate) async fn set_tags(
 #[utoipa::path(delete, path = "/v1/documents/{id}", operation_id = "deleteDocument", tag = "documents",
     params(("id" = String, Path, description = "the document's id")),
     responses((status = 200, body = dto::Deleted), Failures))]
-pub(crate) async fn remove(State(app): State<Shared>, scope: Scope, Segment(id): Segment) -> ApiResult<Json<dto::Deleted>> {
+pub(crate) async fn remove(
+    State(app): State<Shared>,
+    scope: Scope,
+    Segment(id): Segment,
+) -> ApiResult<Json<dto::Deleted>> {
     let deleted = app.engine().delete(&scope, vec![DocumentId::parse(&id)?]).await?;
     if deleted.is_empty() {
         return Err(Error::not_found("document", &id).into());
@@ -242,8 +250,10 @@ fn safe_type(media_type: &'static str) -> &'static str {
 /// `Content-Disposition` with the last part of the name, in ASCII and in full (RFC 6266, RFC 8187).
 pub(crate) fn disposition(name: &str, inline: bool) -> HeaderValue {
     let file = name.rsplit(['/', '\\']).next().unwrap_or_default();
-    let plain: String =
-        file.chars().map(|c| if c.is_ascii_graphic() && !matches!(c, '"' | '\\' | ';' | '%') { c } else { '_' }).collect();
+    let plain: String = file
+        .chars()
+        .map(|c| if c.is_ascii_graphic() && !matches!(c, '"' | '\\' | ';' | '%') { c } else { '_' })
+        .collect();
     let mut full = String::new();
     for byte in file.bytes() {
         if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~') {

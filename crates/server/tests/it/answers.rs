@@ -35,7 +35,8 @@ async fn an_answer_quotes_its_documents_to_the_letter() {
 async fn a_streamed_answer_ends_with_the_whole() {
     let server = Server::with_library().await;
     let question = json!({"question": "Who founded the Harbour Institute?"}).to_string();
-    let request = Request::post("/v1/ask").header("accept", "text/event-stream").header("content-type", "application/json");
+    let request =
+        Request::post("/v1/ask").header("accept", "text/event-stream").header("content-type", "application/json");
     let reply = server.send(request.body(Body::from(question)).unwrap()).await;
     assert_eq!(reply.header("content-type"), "text/event-stream");
     let events = reply.events();
@@ -52,7 +53,9 @@ async fn a_streamed_answer_ends_with_the_whole() {
 #[tokio::test]
 async fn a_failure_inside_a_stream_is_an_event() {
     let server = Server::new();
-    let reply = server.post("/v1/ask?workspace=default", &json!({"question": "hello there", "mode": "bypass", "stream": true})).await;
+    let reply = server
+        .post("/v1/ask?workspace=default", &json!({"question": "hello there", "mode": "bypass", "stream": true}))
+        .await;
     let events = reply.events();
     let (name, problem) = events.last().unwrap();
     assert_eq!((name.as_str(), &problem["code"]), ("error", &json!("E-CAPABILITY-MISSING")), "{problem}");

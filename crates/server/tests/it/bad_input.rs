@@ -61,7 +61,9 @@ async fn bodies_over_their_limit_are_refused_by_name() {
     // Without a declared length the limit holds while reading.
     let (parts, body) = form("/v1/documents", &[], &[("a.txt", &[b'x'; 3_000])]).into_parts();
     let pieces = axum::body::to_bytes(body, usize::MAX).await.unwrap();
-    let pieces = futures::stream::iter(pieces.chunks(100).map(|piece| Ok::<_, std::io::Error>(piece.to_vec())).collect::<Vec<_>>());
+    let pieces = futures::stream::iter(
+        pieces.chunks(100).map(|piece| Ok::<_, std::io::Error>(piece.to_vec())).collect::<Vec<_>>(),
+    );
     let reply = server.send(Request::from_parts(parts, Body::from_stream(pieces))).await;
     assert_eq!(reply.problem().0, 413);
 }
@@ -73,7 +75,8 @@ async fn questions_of_any_kind_get_a_sound_answer() {
     assert_eq!(server.post("/v1/ask", &json!({"question": mebibyte})).await.problem().0, 413);
     let long = "quay ".repeat(13_200);
     assert_eq!(server.post("/v1/ask", &json!({"question": long})).await.problem(), (413, "E-TOO-LARGE".to_owned()));
-    for question in ["the of and", "谁创立了研究所？", "?", "\u{0}", "🦀🦀🦀", "\" OR 1=1 --", "*:* AND (", "الميناء"] {
+    for question in ["the of and", "谁创立了研究所？", "?", "\u{0}", "🦀🦀🦀", "\" OR 1=1 --", "*:* AND (", "الميناء"]
+    {
         let answer = server.post("/v1/ask", &json!({ "question": question })).await.ok();
         assert!(matches!(answer["kind"].as_str(), Some("quoted" | "abstained")), "{question}: {answer}");
     }
@@ -88,7 +91,13 @@ async fn forms_that_make_no_sense_are_named() {
     assert_eq!(server.upload("/v1/documents", &[], &[("", b"x")]).await.problem().0, 400);
     assert_eq!(server.upload("/v1/documents", &[("job", "nonsense")], &[file]).await.problem().0, 404);
     let broken = Request::post("/v1/documents").header("content-type", "multipart/form-data; boundary=x");
-    let reply = server.send(broken.body(Body::from("--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\nhalf")).unwrap()).await;
+    let reply = server
+        .send(
+            broken
+                .body(Body::from("--x\r\nContent-Disposition: form-data; name=\"file\"; filename=\"a\"\r\n\r\nhalf"))
+                .unwrap(),
+        )
+        .await;
     assert_eq!(reply.problem().0, 400);
     let unbounded = Request::post("/v1/documents").header("content-type", "multipart/form-data");
     assert_eq!(server.send(unbounded.body(Body::from("x")).unwrap()).await.problem().0, 400);
@@ -97,10 +106,23 @@ async fn forms_that_make_no_sense_are_named() {
 #[tokio::test]
 async fn ids_and_windows_that_cannot_be_are_refused() {
     let server = Server::new();
-    for path in ["/v1/documents/../etc", "/v1/documents/doc_x", "/v1/documents/doc_000000000000000000000000/text", "/v1/jobs/x", "/v1/jobs/job_x"] {
+    for path in [
+        "/v1/documents/../etc",
+        "/v1/documents/doc_x",
+        "/v1/documents/doc_000000000000000000000000/text",
+        "/v1/jobs/x",
+        "/v1/jobs/job_x",
+    ] {
         assert_eq!(server.get(path).await.problem(), (404, "E-NOT-FOUND".to_owned()), "{path}");
     }
-    for path in ["/v1/documents?limit=1001", "/v1/documents?limit=x", "/v1/documents?sort=colour", "/v1/jobs?state=lost", "/v1/jobs?limit=0", "/v1/graph/path?from=a"] {
+    for path in [
+        "/v1/documents?limit=1001",
+        "/v1/documents?limit=x",
+        "/v1/documents?sort=colour",
+        "/v1/jobs?state=lost",
+        "/v1/jobs?limit=0",
+        "/v1/graph/path?from=a",
+    ] {
         assert_eq!(server.get(path).await.problem(), (400, "E-INVALID-REQUEST".to_owned()), "{path}");
     }
 }

@@ -111,7 +111,8 @@ async fn a_job_can_be_extended_while_it_is_open_only() {
 #[tokio::test]
 async fn broken_files_fail_alone_and_can_be_retried() {
     let server = Server::new();
-    let files: [(&str, &[u8]); 3] = [("good.txt", b"All is well at Pier Nine."), ("bad.pdf", b"%PDF-1.4 broken"), ("x.bin", b"\0\x01\x02")];
+    let files: [(&str, &[u8]); 3] =
+        [("good.txt", b"All is well at Pier Nine."), ("bad.pdf", b"%PDF-1.4 broken"), ("x.bin", b"\0\x01\x02")];
     let added = server.upload("/v1/documents", &[], &files).await.ok();
     let job = server.finished(added["job"]["id"].as_str().unwrap()).await;
     assert_eq!((&job["counts"]["ready"], &job["counts"]["failed"]), (&json!(1), &json!(2)));

@@ -7,8 +7,9 @@ use crate::support::Server;
 #[tokio::test]
 async fn events_begin_with_the_present_and_end_with_the_job() {
     let server = Server::new();
-    let documents: Vec<_> =
-        (0..12).map(|n| json!({"name": format!("n{n}.txt"), "text": format!("Pier {n} was built by Anna Berg.")})).collect();
+    let documents: Vec<_> = (0..12)
+        .map(|n| json!({"name": format!("n{n}.txt"), "text": format!("Pier {n} was built by Anna Berg.")}))
+        .collect();
     let added = server.post("/v1/documents", &json!({ "documents": documents, "label": "piers" })).await.ok();
     let id = added["job"]["id"].as_str().unwrap();
     let reply = server.get(&format!("/v1/jobs/{id}/events")).await;
@@ -30,7 +31,8 @@ async fn events_begin_with_the_present_and_end_with_the_job() {
 async fn the_same_bytes_are_a_duplicate() {
     let server = Server::new();
     let first = server.add(&[("a.txt", "The same words.")]).await;
-    let added = server.post("/v1/documents", &json!({"documents": [{"name": "b.txt", "text": "The same words."}]})).await.ok();
+    let added =
+        server.post("/v1/documents", &json!({"documents": [{"name": "b.txt", "text": "The same words."}]})).await.ok();
     let job = added["job"]["id"].as_str().unwrap();
     assert_eq!(server.finished(job).await["counts"]["duplicate"], 1);
     let items = server.get(&format!("/v1/jobs/{job}/items")).await.ok();

@@ -68,7 +68,8 @@ async fn other_sites_and_rebound_names_are_refused() {
 async fn origins_that_an_operator_named_may_call() {
     let settings = ServerSettings { cors_origins: vec!["https://app.example".to_owned()], ..ServerSettings::default() };
     let server = Server::with(settings, None);
-    let call = Request::post("/v1/ask").header("origin", "https://app.example").header("content-type", "application/json");
+    let call =
+        Request::post("/v1/ask").header("origin", "https://app.example").header("content-type", "application/json");
     let reply = server.send(call.body(Body::from(r#"{"question": "hello there"}"#)).unwrap()).await;
     assert_eq!(reply.status, StatusCode::OK, "{}", reply.text());
     assert_eq!(reply.header("access-control-allow-origin"), "https://app.example");
@@ -122,7 +123,8 @@ async fn a_server_on_a_socket_stops_when_told() {
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let settings = ServerSettings::default();
     let shutdown = async move { drop(stopped.await) };
-    let serving = lorekeep_server::serve(listener, server.router.clone(), server.readiness.clone(), &settings, shutdown);
+    let serving =
+        lorekeep_server::serve(listener, server.router.clone(), server.readiness.clone(), &settings, shutdown);
     stop.send(()).unwrap();
     tokio::time::timeout(Duration::from_secs(5), serving).await.unwrap().unwrap();
     assert_eq!(server.readiness.name(), "stopping");

@@ -83,7 +83,10 @@ impl Reply {
         let text = self.text();
         let blocks = text.split("\n\n").filter(|block| block.contains("data:"));
         let field = |block: &str, name: &str| {
-            block.lines().find_map(|line| line.strip_prefix(name).map(|rest| rest.trim().to_owned())).unwrap_or_default()
+            block
+                .lines()
+                .find_map(|line| line.strip_prefix(name).map(|rest| rest.trim().to_owned()))
+                .unwrap_or_default()
         };
         let event = |block: &str| (field(block, "event:"), serde_json::from_str(&field(block, "data:")).unwrap());
         blocks.map(event).collect()
@@ -98,11 +101,10 @@ impl Server {
 
     pub fn with(settings: ServerSettings, scan: Option<Arc<dyn ScanFolder>>) -> Self {
         let store = Arc::new(Store::in_memory().unwrap());
-        let embedder = StaticEmbedder::new().unwrap();
         let engine = Engine::new(EngineParts {
             store,
-            embedder: Some(Arc::new(embedder)),
-            tokens: Arc::new(O200k),
+            embedder: Some(Arc::new(StaticEmbedder)),
+            tokens: Arc::new(O200k::default()),
             parser: Arc::new(Parser::default()),
             clock: Arc::new(FixedClock),
             ids: Arc::new(CountedIds::default()),

@@ -141,7 +141,8 @@ fn trimmed(body: &mut Fields, name: &str) -> String {
     let Some(text) = body.text(name, true, (1, usize::MAX)) else { return String::new() };
     let text = text.trim().to_owned();
     if text.is_empty() {
-        let fault = Fault::new("string_too_short", body.loc(name), "String should have at least 1 character", json!(""));
+        let fault =
+            Fault::new("string_too_short", body.loc(name), "String should have at least 1 character", json!(""));
         body.fault(fault.ctx(json!({"min_length": 1})));
     }
     text

@@ -6,8 +6,7 @@ use serde_json::{Value, json};
 use super::refuse::Fault;
 use super::validate::Fields;
 
-const STRATEGIES: [&str; 5] =
-    ["fixed_token", "recursive_character", "semantic_vector", "paragraph_semantic", "custom"];
+const STRATEGIES: [&str; 5] = ["fixed_token", "recursive_character", "semantic_vector", "paragraph_semantic", "custom"];
 const PARAMS: [&str; 9] = [
     "chunk_token_size",
     "chunk_overlap_token_size",
@@ -50,7 +49,8 @@ fn params(body: &mut Fields, value: &Value) -> Option<Fault> {
         if !PARAMS.contains(&name.as_str()) {
             body.fault(Fault::new("extra_forbidden", loc, "Extra inputs are not permitted", value.clone()));
         } else if name == "chunk_token_size" && value.as_u64().is_none_or(|size| size == 0) {
-            let fault = Fault::new("greater_than_equal", loc, "Input should be greater than or equal to 1", value.clone());
+            let fault =
+                Fault::new("greater_than_equal", loc, "Input should be greater than or equal to 1", value.clone());
             body.fault(fault.ctx(json!({"ge": 1})));
         }
     }

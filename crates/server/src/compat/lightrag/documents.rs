@@ -6,8 +6,8 @@ use axum::http::header::{CACHE_CONTROL, HeaderName, HeaderValue, VARY};
 use axum::http::{StatusCode, Uri};
 use axum::response::{IntoResponse, Response};
 use lorekeep_types::{
-    DocumentFilter, DocumentId, DocumentOrder, DocumentRecord, ErrorCode, Job, JobId, JobState,
-    OrderField, PageRequest, RequestContext,
+    DocumentFilter, DocumentId, DocumentOrder, DocumentRecord, ErrorCode, Job, JobId, JobState, OrderField,
+    PageRequest, RequestContext,
 };
 use serde_json::{Map, Value, json};
 
@@ -18,8 +18,7 @@ use super::validate;
 use crate::scope::Scope;
 use crate::state::{App, Shared};
 
-const STATUSES: [&str; 7] =
-    ["pending", "parsing", "analyzing", "processing", "preprocessed", "processed", "failed"];
+const STATUSES: [&str; 7] = ["pending", "parsing", "analyzing", "processing", "preprocessed", "processed", "failed"];
 /// Documents of a job read at once, and most of them in one answer.
 const PAGE: usize = 1_000;
 const MAX_TRACKED: usize = 100_000;
@@ -148,7 +147,8 @@ async fn tracked(app: &App, ctx: &RequestContext, job: &Job, track_id: &str) -> 
     if job.counts.duplicate > 0 {
         let page = PageRequest { offset: 0, limit: PAGE };
         let items = app.engine().job_items(ctx, &job.id, page).await?;
-        let duplicates = items.into_iter().filter(|item| item.outcome == "duplicate" && !shown.contains(&item.document));
+        let duplicates =
+            items.into_iter().filter(|item| item.outcome == "duplicate" && !shown.contains(&item.document));
         rows.extend(duplicates.map(|item| status::duplicate(item, track_id, job.created_at)));
     }
     Ok(rows)
@@ -201,7 +201,8 @@ pub(super) async fn pipeline_status(State(app): State<Shared>, scope: Scope) -> 
     let total: u64 = open.iter().map(|job| job.counts.total).sum();
     let left: u64 = open.iter().map(|job| job.counts.open).sum();
     let first = open.iter().min_by_key(|job| job.created_at);
-    let message = if open.is_empty() { String::new() } else { format!("Processed {} of {total} documents", total - left) };
+    let message =
+        if open.is_empty() { String::new() } else { format!("Processed {} of {total} documents", total - left) };
     let history: Vec<&str> = if message.is_empty() { Vec::new() } else { vec![&message] };
     Ok(Json(json!({
         "autoscanned": false,
@@ -277,7 +278,8 @@ fn check_ids(body: &mut validate::Fields, ids: &[String]) {
 
 /// `GET /documents/supported_file_types`.
 pub(super) async fn supported_file_types(State(app): State<Shared>) -> Response {
-    let body = Json(json!({ "supported_extensions": extensions(app.engine().formats()), "engines": { "native": extensions(app.engine().formats()) } }));
+    let all = extensions(app.engine().formats());
+    let body = Json(json!({ "supported_extensions": all, "engines": { "native": all } }));
     let mut response = body.into_response();
     response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response.headers_mut().insert(VARY, HeaderValue::from_name(HeaderName::from_static("lightrag-workspace")));

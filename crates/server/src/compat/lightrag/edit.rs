@@ -93,7 +93,9 @@ pub(super) async fn edit_entity(State(app): State<Shared>, scope: Scope, request
     let target = text_of(&data, "entity_name").filter(|target| *target != entity.name);
     let taken = match &target {
         None => None,
-        Some(_) if !allow_rename => return Err(bad("Entity renaming is not allowed. Set allow_rename=True".to_owned())),
+        Some(_) if !allow_rename => {
+            return Err(bad("Entity renaming is not allowed. Set allow_rename=True".to_owned()));
+        }
         Some(target) => find(&app, &scope, target).await?.filter(|other| other.id != entity.id),
     };
     if let (Some(_), Some(other)) = (&target, &taken) {

@@ -124,8 +124,11 @@ pub(crate) fn describe(api: &mut OpenApi) {
             _ => HttpMethod::Delete,
         };
         let response = ResponseBuilder::new().description("As LightRAG 1.5.7 answers; see the reference.").build();
-        let operation =
-            OperationBuilder::new().operation_id(Some(id)).tag("lightrag").summary(Some(summary)).response("200", response);
+        let operation = OperationBuilder::new()
+            .operation_id(Some(id))
+            .tag("lightrag")
+            .summary(Some(summary))
+            .response("200", response);
         let item = PathItem::new(method, operation);
         match api.paths.paths.get_mut(path) {
             Some(known) => known.merge_operations(item),

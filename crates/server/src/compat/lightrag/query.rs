@@ -86,7 +86,8 @@ fn debugged(body: &QueryBody, found: &Retrieval) -> Outcome {
         let of_document = found.passages.iter().filter(|passage| passage.chunk.document_name == one.file_path);
         of_document.map(|passage| passage.chunk.chunk.text.clone()).collect()
     });
-    let contents = if body.include_chunk_content { contents.collect() } else { vec![Vec::new(); references.list.len()] };
+    let contents =
+        if body.include_chunk_content { contents.collect() } else { vec![Vec::new(); references.list.len()] };
     let response = if body.only_need_prompt { prompt::text(body, &text) } else { text };
     Outcome { response, references, contents, llm_generated: false, took_s: 0.0 }
 }

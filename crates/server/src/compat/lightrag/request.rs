@@ -56,7 +56,9 @@ impl QueryBody {
             mode: Mode::parse(mode)?,
             only_need_context: fields.flag("only_need_context", false),
             only_need_prompt: fields.flag("only_need_prompt", false),
-            response_type: fields.text("response_type", false, (1, 256)).unwrap_or_else(|| "Multiple Paragraphs".into()),
+            response_type: fields
+                .text("response_type", false, (1, 256))
+                .unwrap_or_else(|| "Multiple Paragraphs".into()),
             user_prompt: fields.text("user_prompt", false, (0, MAX_QUERY)).unwrap_or_default(),
             include_references: fields.flag("include_references", true),
             include_chunk_content: fields.flag("include_chunk_content", false),
@@ -86,10 +88,12 @@ impl QueryBody {
                  each Chinese, Japanese or Korean character counts as 2.",
             );
         }
-        let history = if self.conversation.is_empty() { 0 } else { json!(self.conversation).to_string().chars().count() };
+        let history =
+            if self.conversation.is_empty() { 0 } else { json!(self.conversation).to_string().chars().count() };
         let total = self.query.chars().count() + self.user_prompt.chars().count() + history;
         if total > MAX_TEXT {
-            fields.broken_rule(format!("total request text is {total} characters, over the {MAX_TEXT} character limit"));
+            fields
+                .broken_rule(format!("total request text is {total} characters, over the {MAX_TEXT} character limit"));
         }
     }
 
@@ -131,7 +135,8 @@ fn query_text(fields: &mut Fields) -> String {
     let Some(text) = fields.text("query", true, (0, MAX_QUERY)) else { return String::new() };
     let trimmed = text.trim();
     if trimmed.is_empty() {
-        let fault = Fault::new("value_error", fields.loc("query"), "Value error, Query must not be empty.", json!(text));
+        let fault =
+            Fault::new("value_error", fields.loc("query"), "Value error, Query must not be empty.", json!(text));
         fields.fault(fault.ctx(json!({"error": {}})));
     }
     trimmed.to_owned()
@@ -185,10 +190,14 @@ fn conversation_fault(messages: &[Value]) -> Option<String> {
 
 /// Whether a query has a weight of at least 3; East Asian letters weigh 2, others 1.
 fn has_weight(query: &str) -> bool {
-    query.chars().map(|letter| if is_wide(letter) { 2 } else { 1 }).scan(0, |sum, one| {
-        *sum += one;
-        Some(*sum)
-    }).any(|sum| sum >= 3)
+    query
+        .chars()
+        .map(|letter| if is_wide(letter) { 2 } else { 1 })
+        .scan(0, |sum, one| {
+            *sum += one;
+            Some(*sum)
+        })
+        .any(|sum| sum >= 3)
 }
 
 /// Han, kana and Hangul, with their half-width forms.

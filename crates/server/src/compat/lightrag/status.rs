@@ -138,7 +138,8 @@ mod tests {
 
     #[test]
     fn every_state_has_a_status_and_back() {
-        let mut states: Vec<_> = ["pending", "processing", "processed", "failed"].into_iter().flat_map(states_of).collect();
+        let mut states: Vec<_> =
+            ["pending", "processing", "processed", "failed"].into_iter().flat_map(states_of).collect();
         states.sort_by_key(|state| state.name());
         assert_eq!(states.len(), DocumentState::ALL.len());
         assert!(states_of("parsing").is_empty());

@@ -10,16 +10,17 @@ use crate::extract;
 
 /// Reads a JSON object of at most `limit` bytes, whatever its content type.
 pub(crate) async fn body(request: Request, limit: usize) -> Answer<Fields> {
-    let bytes = extract::bytes(request.into_body(), limit).await.map_err(|error| {
-        if error.code() == ErrorCode::TooLarge { Refusal::too_large(limit) } else { error.into() }
-    })?;
+    let bytes = extract::bytes(request.into_body(), limit)
+        .await
+        .map_err(|error| if error.code() == ErrorCode::TooLarge { Refusal::too_large(limit) } else { error.into() })?;
     if bytes.is_empty() {
         return Err(Refusal::Invalid(vec![Fault::new("missing", vec![json!("body")], "Field required", Value::Null)]));
     }
     let value: Value = serde_json::from_slice(&bytes).map_err(|fault| {
         let place = byte_offset(&bytes, fault.line(), fault.column());
         let loc = vec![json!("body"), json!(place)];
-        let fault = Fault::new("json_invalid", loc, "JSON decode error", json!({})).ctx(json!({"error": fault.to_string()}));
+        let fault =
+            Fault::new("json_invalid", loc, "JSON decode error", json!({})).ctx(json!({"error": fault.to_string()}));
         Refusal::Invalid(vec![fault])
     })?;
     match value {
@@ -120,7 +121,11 @@ impl Fields {
         let Some(value) = self.take(name, false) else { return default };
         let read = match &value {
             Value::Bool(flag) => Some(*flag),
-            Value::Number(number) => number.as_f64().and_then(|n| if n == 0.0 { Some(false) } else if n == 1.0 { Some(true) } else { None }),
+            Value::Number(number) => match number.as_f64() {
+                Some(0.0) => Some(false),
+                Some(1.0) => Some(true),
+                _ => None,
+            },
             Value::String(text) => match text.to_ascii_lowercase().as_str() {
                 "true" | "1" | "t" | "y" | "yes" | "on" => Some(true),
                 "false" | "0" | "f" | "n" | "no" | "off" => Some(false),
