@@ -167,12 +167,16 @@ async function documentTabs(page, url) {
   await page.goto(`${url}/w/default/docs?state=ready&sort=name&order=desc`);
   await page.locator('.docs-name a').first().click();
   await page.locator('.text, [role=alert], .muted').first().waitFor();
+  await accessible(page, 'document text');
   await page.getByRole('tab', { name: 'Text' }).focus();
   await page.keyboard.press('ArrowRight');
   await page.waitForURL(/tab=chunks/);
   await page.getByRole('tab', { name: 'Details' }).click();
   await page.locator('.details dt', { hasText: 'Version' }).waitFor();
   await accessible(page, 'document details');
+  await page.getByRole('tab', { name: 'Chunks' }).click();
+  await page.locator('.chunk').first().waitFor();
+  await accessible(page, 'document chunks');
 }
 
 async function theme(page, url) {

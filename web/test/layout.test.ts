@@ -26,6 +26,11 @@ describe('layout', () => {
     const kinds = layout(DOCUMENT, [], all).blocks.map((block) => (block.kind === 'page' ? `page ${block.number}` : block.kind));
     expect(kinds).toEqual(['page 3', 'heading', 'text', 'page 4', 'heading', 'text']);
   });
+  it('leaves no level out of the outline', () => {
+    const headings = [2, 4, 4, 2].map((level, index) => ({ title: '', level, span: [[0, 30], [8, 20], [20, 30], [30, 60]][index] as [number, number] }));
+    const blocks = layout({ ...DOCUMENT, pages: [], headings }, [], all).blocks;
+    expect(blocks.flatMap((block) => (block.kind === 'heading' ? [block.level] : []))).toEqual([1, 2, 2, 1]);
+  });
   it('marks exactly the span, the active mark over others, its first run only once', () => {
     const marks = [{ span: points('The roof is new.'), key: 'a', active: false }, { span: points('roof is'), key: 'b', active: true }];
     const runs = layout(DOCUMENT, marks, all).blocks.flatMap((block) => (block.kind === 'page' ? [] : block.runs));

@@ -87,12 +87,23 @@ function cutsOf(document: DocumentText): Cut[] {
   const places = [...document.pages.map((page) => page.span[0]), ...document.headings.map((heading) => heading.span[0])];
   const offsets = unitOffsets(document.text, places);
   const pages: Cut[] = document.pages.map((page, index) => ({ at: offsets[index] ?? 0, page: page.number }));
-  const headings: Cut[] = document.headings.map((heading, index) => ({
+  const depths = depthsOf(document.headings);
+  const headings: Cut[] = document.headings.map((_, index) => ({
     at: offsets[document.pages.length + index] ?? 0,
-    level: heading.level,
+    level: depths[index] ?? 1,
   }));
   // A page begins before the heading at its top.
   return [...pages, ...headings].sort((a, b) => a.at - b.at || Number(a.page === undefined) - Number(b.page === undefined));
+}
+
+/** How deep each heading lies in the sections of others, from 1: documents skip levels, an outline must not. */
+function depthsOf(headings: DocumentText['headings']): number[] {
+  const open: number[] = [];
+  return headings.map(({ span }) => {
+    while ((open.at(-1) ?? Infinity) <= span[0]) open.pop();
+    open.push(span[1]);
+    return open.length;
+  });
 }
 
 function lineEnd(text: string, from: number, end: number): number {

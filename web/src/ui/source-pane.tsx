@@ -94,7 +94,7 @@ function Body({ workspace, sources, source, index }: { workspace: string; source
       <div class="pane-body" tabIndex={0} role="region" aria-label={t('source.text', { name: source.name })}>
         {failure && <FailureCard failure={failure} retry={reload} />}
         {!value && !failure && <Skeleton />}
-        {value && <TextView text={value} marks={marks} focus={source.span} turn={index} />}
+        {value && <TextView text={value} marks={marks} focus={source.span} under={2} turn={index} />}
       </div>
     </>
   );

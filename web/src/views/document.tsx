@@ -110,7 +110,7 @@ function TextTab({ document }: { document: DocumentRecord }) {
   // A page without a passage is opened at its first character.
   const focus: Span | null = parseSpan(hl) ?? (pageSpan ? [pageSpan[0], pageSpan[0] + 1] : null);
   const shown = marks.length > 0 || !focus ? marks : [{ span: focus, key: 'page', active: true }];
-  return <TextView text={value} marks={shown} focus={focus} />;
+  return <TextView text={value} marks={shown} focus={focus} under={1} />;
 }
 
 function ChunksTab({ document }: { document: DocumentRecord }) {
