@@ -186,8 +186,8 @@ impl Reader<'_> {
                     JOIN entities e ON e.id = a.entity WHERE e.visible \
                 UNION ALL \
                 SELECT a.key, e.key, count(*), e.id FROM document_aliases a \
-                    JOIN entities e ON e.id = a.entity WHERE e.visible GROUP BY a.key, a.entity) \
-             WHERE NOT EXISTS (SELECT 1 FROM entities o WHERE o.key = key AND o.visible) \
+                    JOIN entities e ON e.id = a.entity WHERE e.visible GROUP BY a.key, a.entity) AS known \
+             WHERE NOT EXISTS (SELECT 1 FROM entities o WHERE o.key = known.key AND o.visible) \
              ORDER BY key, votes DESC, id";
         let mut statement = self.sql()?.prepare_cached(sql)?;
         let rows = statement.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
