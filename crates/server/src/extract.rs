@@ -34,6 +34,10 @@ pub(crate) async fn json<T: DeserializeOwned>(request: Request, limit: usize) ->
         }
     }
     let bytes = bytes(request.into_body(), limit).await?;
+    // Serde would also fill a structure from an array, by position.
+    if bytes.trim_ascii_start().first() != Some(&b'{') {
+        return Err(Error::invalid("the body is not a JSON object").hint("see /docs for the fields of every operation"));
+    }
     Json::from_bytes(&bytes).map(|Json(value)| value).map_err(|rejection| {
         let text = rejection.body_text();
         let detail = text.split_once(": ").map_or(text.as_str(), |(_, detail)| detail);

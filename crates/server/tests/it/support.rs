@@ -204,7 +204,8 @@ pub fn form(path: &str, before: &[(&str, &str)], files: &[(&str, &[u8])]) -> Req
 }
 
 pub const CHARTER: &str = "# Charter of the Harbour Institute\n\n\
-    The Harbour Institute is a research institute in Rotterdam. It was founded by Maria Alvarez in 1987.\n\n\
+    The Harbour Institute is a research institute in Rotterdam. The Harbour Institute was founded by Maria \
+    Alvarez in 1987.\n\n\
     ## Purpose\n\nThe Harbour Institute studies tidal energy and the repair of old quays.\n";
 
 pub const MINUTES: &str = "# Minutes of May\n\n\
