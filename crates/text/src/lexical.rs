@@ -67,9 +67,9 @@ fn for_each_word(text: &str, mut found: impl FnMut(&str)) {
         let end = rest.find(|c| !is_word_char(c) || is_spaceless(c) != spaceless).unwrap_or(rest.len());
         let (run, after) = rest.split_at(end);
         if spaceless {
-            pairs(run, &mut found)
+            pairs(run, &mut found);
         } else {
-            found(cut(run))
+            found(cut(run));
         }
         rest = after;
     }
