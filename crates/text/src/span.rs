@@ -105,11 +105,10 @@ fn tokens(text: &str) -> Vec<Token<'_>> {
             continue;
         }
         let mut end = start + c.len_utf8();
-        while c != '&' {
-            let Some(next) = continued(text, end) else {
-                break;
-            };
-            end = next;
+        if c != '&' {
+            while let Some(next) = continued(text, end) {
+                end = next;
+            }
         }
         while chars.next_if(|(at, _)| *at < end).is_some() {}
         let word = text.get(start..end).unwrap_or_default();
@@ -168,7 +167,8 @@ fn opening(text: &str, from: usize) -> Option<(usize, &'static [char])> {
     let mut before = text.get(..from)?.chars().next_back();
     for (at, c) in text.get(from..)?.char_indices() {
         let closing = closers(c);
-        if !closing.is_empty() && !(c == '"' && before.is_some_and(is_word_char)) {
+        let inches = c == '"' && before.is_some_and(is_word_char);
+        if !closing.is_empty() && !inches {
             return Some((from + at + c.len_utf8(), closing));
         }
         before = Some(c);
