@@ -19,8 +19,6 @@ const LOCK_PATIENCE: Duration = Duration::from_secs(10);
 pub struct App {
     /// Options of every command.
     pub global: Global,
-    /// Configuration as written.
-    pub layers: Layers,
     /// Configuration as resolved.
     pub config: Config,
     /// The workspace.
@@ -56,7 +54,7 @@ impl App {
             Some(name) => WorkspaceName::parse(name)?,
             None => WorkspaceName::default_workspace(),
         };
-        Ok(Self { global, layers, config, workspace })
+        Ok(Self { global, config, workspace })
     }
 
     /// Whether progress and notes are wanted.

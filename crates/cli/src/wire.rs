@@ -39,7 +39,6 @@ pub fn open(config: &Config) -> Result<Node> {
         engine: engine.clone(),
         clock: Arc::new(SystemClock),
         ids: Arc::new(UuidIds),
-        formats: engine.formats(),
         scan,
         readiness: readiness.clone(),
         build: Build { version: env!("CARGO_PKG_VERSION"), commit: option_env!("LOREKEEP_COMMIT") },

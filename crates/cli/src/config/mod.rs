@@ -5,5 +5,5 @@ pub mod keys;
 mod layers;
 mod resolve;
 
-pub use layers::{Layers, Origin, Sources, user_config_path};
+pub use layers::{Layers, Sources, user_config_path};
 pub use resolve::Config;

@@ -6,7 +6,6 @@ use lorekeep_types::{Keywords, PhraseGraph};
 
 /// Reads the keywords of `query`. Phrases are those that the graph knows; a capitalised span it does not
 /// know counts as one too, because entities are also found by nearness.
-
 pub(super) fn read(query: &str, graph: &PhraseGraph) -> Keywords {
     let known = |key: &str| graph.find(key).is_some();
     let mut low_level = text::query_phrases(query, known, |_| false);

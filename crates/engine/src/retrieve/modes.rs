@@ -158,7 +158,6 @@ impl Modes<'_> {
 
 /// Chunks of the surviving entities and relations, nearest to the question first: at most half of
 /// `CHUNKS_PER_OWNER` per owner. A chunk belongs to its first owner.
-
 pub(super) fn chunks_of_graph(modes: &Modes<'_>, found: &Found) -> (Vec<Candidate>, Vec<Candidate>) {
     let mut taken = HashSet::new();
     let of_entities = owned(
@@ -201,7 +200,6 @@ fn owned<'a>(
 }
 
 /// Takes from each list in turn; a chunk that several lists hold counts once, at its first place.
-
 pub(super) fn merge(lists: [Vec<Candidate>; 3]) -> Vec<Candidate> {
     let longest = lists.iter().map(Vec::len).max().unwrap_or_default();
     let mut seen = HashSet::new();

@@ -17,7 +17,7 @@ pub const MOST_CHARACTERS: usize = 65_536;
 /// Most passages, entities or relations asked for at once.
 pub const MOST_RESULTS: usize = 1_000;
 /// Most chunks added on each side of a passage.
-pub const MOST_NEIGHBOURS: u32 = 5;
+pub(super) const MOST_NEIGHBOURS: u32 = 5;
 
 /// What a search reads.
 #[derive(Clone, Copy)]
@@ -171,7 +171,7 @@ impl Searcher<'_> {
     fn fit(&self, request: &SearchRequest, retrieval: &mut Retrieval) {
         let entities: usize = retrieval.entities.iter().map(|one| pack::entity_tokens(one, self.tokens)).sum();
         let relations: usize = retrieval.relations.iter().map(|one| pack::relation_tokens(one, self.tokens)).sum();
-        let taken = entities + relations + self.tokens.count(&request.query) + pack::RESERVE;
+        let taken = entities + relations + pack::question_tokens(&request.query, self.tokens) + pack::RESERVE;
         let before = retrieval.passages.len();
         pack::keep_within(
             &mut retrieval.passages,
