@@ -11,7 +11,7 @@ const RULES: [(&str, &str); 17] = [
         "documents point to a missing version",
     ),
     (
-        "SELECT count(*) FROM versions v WHERE NOT EXISTS (SELECT 1 FROM documents d WHERE d.version = v.id)",
+        "SELECT count(*) FROM versions WHERE id NOT IN (SELECT version FROM documents WHERE version IS NOT NULL)",
         "versions belong to no document",
     ),
     (
@@ -32,8 +32,8 @@ const RULES: [(&str, &str); 17] = [
         "chunks belong to no version",
     ),
     (
-        "SELECT count(*) FROM originals o WHERE NOT EXISTS (SELECT 1 FROM versions v WHERE v.original = o.id) \
-      AND NOT EXISTS (SELECT 1 FROM items i WHERE i.original = o.id)",
+        "SELECT count(*) FROM originals WHERE id NOT IN (SELECT original FROM versions) \
+         AND id NOT IN (SELECT original FROM items WHERE original IS NOT NULL)",
         "originals belong to nothing",
     ),
     (
