@@ -14,6 +14,8 @@ mod places;
 mod question;
 mod quote;
 mod show;
+#[cfg(test)]
+mod tests;
 mod vocabulary;
 
 use lorekeep_types::{
