@@ -11,6 +11,7 @@ mod output;
 mod ports;
 mod wire;
 
+use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, Parser};
@@ -40,11 +41,11 @@ fn main() -> ExitCode {
 fn parsed() -> Option<Arguments> {
     let words: Vec<_> = std::env::args_os().collect();
     // `lorekeep help E-CODE` explains a code; clap's own `help` knows commands only.
-    if let [program, help, code] = words.as_slice()
-        && help == "help"
-        && code.to_string_lossy().starts_with("E-")
-    {
-        return Some(Arguments::parse_from([program.clone(), "explain".into(), code.clone()]));
+    let code = words.windows(2).position(|pair| pair.first().is_some_and(|word| word == "help") && is_code(pair.get(1)));
+    if let Some(at) = code {
+        let mut words = words;
+        words.splice(at..=at, [OsString::from("explain")]);
+        return Some(Arguments::parse_from(words));
     }
     if words.len() > 1 {
         return Some(Arguments::parse());
@@ -52,4 +53,8 @@ fn parsed() -> Option<Arguments> {
     output::line(&Arguments::command().render_help().ansi().to_string());
     output::line("Try: lorekeep start ~/papers");
     None
+}
+
+fn is_code(word: Option<&OsString>) -> bool {
+    word.is_some_and(|word| word.to_string_lossy().starts_with("E-"))
 }

@@ -114,6 +114,8 @@ impl Server {
     }
 
     pub fn api(&self) -> Api {
+        // Another test of this process may have installed it already.
+        let _ = rustls::crypto::ring::default_provider().install_default();
         Api {
             base: self.url.clone(),
             client: reqwest::Client::builder().timeout(Duration::from_secs(60)).build().unwrap(),

@@ -112,8 +112,12 @@ fn language(snapshot: &dyn Snapshot, question: &str, english: bool) -> Option<St
     text::language_among(question, &languages).map(str::to_owned)
 }
 
+/// A smaller corpus is weighed as if it had this many chunks: in a handful, a word that none of them holds would
+/// outweigh all the words that they do hold.
+const LEAST_CHUNKS: u32 = 500;
+
 fn terms(snapshot: &dyn Snapshot, normal: &str, language: Option<&str>, english: bool) -> Result<Vec<Term>> {
-    let chunks = snapshot.stats().chunks as f32;
+    let chunks = snapshot.stats().chunks.max(LEAST_CHUNKS) as f32;
     let mut terms: Vec<Term> = Vec::new();
     for word in normal.split(' ').filter(|word| !text::is_question_word(word, english) && !is_letter(word)) {
         let stems = text::lexical_tokens(word, language, Form::Folded);

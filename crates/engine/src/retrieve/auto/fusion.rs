@@ -89,9 +89,11 @@ fn hide(scores: &mut [f32], filter: &ChunkFilter, hidden: f32) {
     }
 }
 
-/// Moves the scores to 0..1; all become 0 when they do not differ.
+/// Moves the scores to 0..1. The least counts as 0 at most: in a corpus so small that every chunk fits the question,
+/// the worst of them still fits it.
 pub(super) fn rescale(scores: &mut [f32]) {
     let (least, most) = extent(scores);
+    let least = least.min(0.0);
     let width = most - least;
     for score in scores {
         *score = if width > 0.0 { (*score - least) / width } else { 0.0 };
@@ -124,12 +126,15 @@ mod tests {
 
     #[test]
     fn rescaled_scores_span_zero_to_one() {
-        let mut scores = [2.0, 4.0, 3.0];
+        let mut scores = [-1.0, 3.0, 1.0];
         rescale(&mut scores);
         assert_eq!(scores, [0.0, 1.0, 0.5]);
         let mut equal = [3.0, 3.0];
         rescale(&mut equal);
-        assert_eq!(equal, [0.0, 0.0]);
+        assert_eq!(equal, [1.0, 1.0]);
+        let mut nothing = [0.0, 0.0];
+        rescale(&mut nothing);
+        assert_eq!(nothing, [0.0, 0.0]);
         rescale(&mut []);
     }
 
