@@ -302,10 +302,10 @@ mod tests {
     #[test]
     fn file_names_cannot_break_out_of_the_header() {
         let header = disposition("a/b/evil\"; x=\r\n é.html", false);
+        let plain = "attachment; filename=\"evil___x=____.html\"";
         assert_eq!(
             header.to_str().unwrap(),
-            "attachment; filename=\"evil__x=____.html\"; filename*=UTF-8''evil%22%3B%20x%3D%0D%0A%20%C3%A9.html"
-                .replace("evil__x=____", "evil___x=____")
+            format!("{plain}; filename*=UTF-8''evil%22%3B%20x%3D%0D%0A%20%C3%A9.html")
         );
     }
 

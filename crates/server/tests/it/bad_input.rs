@@ -135,3 +135,20 @@ async fn unknown_paths_and_methods_say_so() {
     assert_eq!(reply.problem().0, 405);
     assert!(reply.header("allow").contains("POST"), "{}", reply.header("allow"));
 }
+
+#[tokio::test]
+async fn uploads_share_a_bounded_memory() {
+    let settings = ServerSettings { max_upload_bytes: 3_000, max_upload_memory: 3_000, ..ServerSettings::default() };
+    let server = Server::with(settings, None);
+    // A slow client that never says how much it sends holds all the room.
+    let (parts, _) = form("/v1/documents", &[], &[]).into_parts();
+    let endless = Body::from_stream(futures::stream::pending::<Result<Vec<u8>, std::io::Error>>());
+    let slow = server.send(Request::from_parts(parts, endless));
+    let other = async { server.upload("/v1/documents", &[], &[("a.txt", &[b'x'; 2_000])]).await };
+    tokio::select! {
+        biased;
+        _ = slow => panic!("it cannot end"),
+        reply = other => assert_eq!(reply.problem(), (429, "E-BUSY".to_owned())),
+    }
+    assert_eq!(server.upload("/v1/documents", &[], &[("a.txt", &[b'x'; 2_000])]).await.status.as_u16(), 202);
+}
