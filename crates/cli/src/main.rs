@@ -41,7 +41,8 @@ fn main() -> ExitCode {
 fn parsed() -> Option<Arguments> {
     let words: Vec<_> = std::env::args_os().collect();
     // `lorekeep help E-CODE` explains a code; clap's own `help` knows commands only.
-    let code = words.windows(2).position(|pair| pair.first().is_some_and(|word| word == "help") && is_code(pair.get(1)));
+    let code =
+        words.windows(2).position(|pair| pair.first().is_some_and(|word| word == "help") && is_code(pair.get(1)));
     if let Some(at) = code {
         let mut words = words;
         words.splice(at..=at, [OsString::from("explain")]);

@@ -2,9 +2,7 @@
 
 use std::time::Instant;
 
-use lorekeep_types::{
-    Answer, AskRequest, RequestContext, Result, Retrieval, SearchRequest, Snapshot, Workspace,
-};
+use lorekeep_types::{Answer, AskRequest, RequestContext, Result, Retrieval, SearchRequest, Snapshot, Workspace};
 
 use crate::answer::{Answerer, complete};
 use crate::engine::Engine;
@@ -53,11 +51,6 @@ impl Engine {
     }
 
     fn searcher<'a>(&'a self, snapshot: &'a dyn Snapshot, ctx: &'a RequestContext) -> Searcher<'a> {
-        Searcher {
-            snapshot,
-            embedder: self.parts.embedder.as_deref(),
-            tokens: self.parts.tokens.as_ref(),
-            ctx,
-        }
+        Searcher { snapshot, embedder: self.parts.embedder.as_deref(), tokens: self.parts.tokens.as_ref(), ctx }
     }
 }

@@ -29,8 +29,8 @@ pub use document::{
 };
 pub use error::{Error, ErrorCode, Result};
 pub use graph::{
-    EntityDetail, EntityEdit, EntityKind, Extraction, GraphEdit, GraphStats, NewEntity, NewMention, NewRelation,
-    Neighbourhood, RelationDetail, RelationEdit,
+    EntityDetail, EntityEdit, EntityKind, Extraction, GraphEdit, GraphStats, Neighbourhood, NewEntity, NewMention,
+    NewRelation, RelationDetail, RelationEdit,
 };
 pub use id::{ChunkId, ContentHash, DocumentId, EntityId, JobId, RelationId, VersionId, WorkspaceName};
 pub use job::{Job, JobCounts, JobEvent, JobItem, JobKind, JobState, NewItem, NewJob, PendingItem, Stage};
@@ -38,8 +38,8 @@ pub use model::{EmbeddingModel, EmbeddingModelId, TokenCounter, Vector};
 pub use parser::{DocumentParser, Format, ParseInput};
 pub use phrase_graph::*;
 pub use query::{
-    Answer, AnswerKind, AskRequest, BridgeSentence, Citation, EntityRef, Evidence, Keywords, Mode, Reason,
-    Retrieval, SearchRequest,
+    Answer, AnswerKind, AskRequest, BridgeSentence, Citation, EntityRef, Evidence, Keywords, Mode, Reason, Retrieval,
+    SearchRequest,
 };
 pub use snapshot::{CorpusStats, LexicalField, ScoredChunk, Snapshot, VectorKind};
 pub use span::{ByteSpan, CharSpan, char_span};

@@ -118,7 +118,6 @@ fn set(global: &Global, key: &str, value: &str) -> Result<Exit> {
     let (table, name) = key.path.split_once('.').unwrap_or(("", key.path));
     let entry = match key.kind {
         Kind::Number(..) => value.parse::<i64>().map_or_else(|_| toml_edit::value(value), toml_edit::value),
-        Kind::Switch => value.parse::<bool>().map_or_else(|_| toml_edit::value(value), toml_edit::value),
         _ => toml_edit::value(value),
     };
     let section = file.entry(table).or_insert(toml_edit::table());
@@ -155,7 +154,7 @@ fn init() -> Result<Exit> {
             text.push_str(&format!("\n[{section}]\n"));
         }
         let value = match key.kind {
-            Kind::Number(..) | Kind::Switch if !key.default.is_empty() => key.default.to_owned(),
+            Kind::Number(..) if !key.default.is_empty() => key.default.to_owned(),
             _ => format!("\"{}\"", key.default),
         };
         text.push_str(&format!("# {} ({})\n#{name} = {value}\n", key.help, key.kind.describe()));

@@ -4,8 +4,6 @@
 /// What a value must be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Any text.
-    Text,
     /// A folder; `~` stands for the home folder.
     Folder,
     /// A list of folders, separated by `:` in the environment.
@@ -14,8 +12,6 @@ pub enum Kind {
     Address,
     /// A whole number in an inclusive range.
     Number(u64, u64),
-    /// `true` or `false`.
-    Switch,
     /// One of a few words.
     Choice(&'static [&'static str]),
 }
@@ -24,12 +20,10 @@ impl Kind {
     /// How the reference names it.
     pub fn describe(self) -> String {
         match self {
-            Self::Text => "text".to_owned(),
             Self::Folder => "folder".to_owned(),
             Self::Folders => "folders, separated by `:`".to_owned(),
             Self::Address => "HOST:PORT".to_owned(),
             Self::Number(least, most) => format!("{least} to {most}"),
-            Self::Switch => "true or false".to_owned(),
             Self::Choice(words) => words.join(", "),
         }
     }

@@ -83,10 +83,9 @@ fn faults(layers: &Layers) -> Vec<String> {
             continue;
         }
         let valid = match key.kind {
-            Kind::Text | Kind::Folder | Kind::Folders => true,
+            Kind::Folder | Kind::Folders => true,
             Kind::Address => value.to_socket_addrs().is_ok(),
             Kind::Number(least, most) => value.parse::<u64>().is_ok_and(|number| (least..=most).contains(&number)),
-            Kind::Switch => matches!(value, "true" | "false"),
             Kind::Choice(words) => words.contains(&value),
         };
         if !valid {

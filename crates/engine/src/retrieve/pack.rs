@@ -13,10 +13,7 @@ pub(super) const RESERVE: usize = 200;
 
 /// Tokens of one entity as a line of context.
 pub(super) fn entity_tokens(entity: &EntityDetail, tokens: &dyn TokenCounter) -> usize {
-    FRAME
-        + entity.name.len()
-        + entity.kind.len()
-        + described(entity.description_tokens, &entity.description, tokens)
+    FRAME + entity.name.len() + entity.kind.len() + described(entity.description_tokens, &entity.description, tokens)
 }
 
 /// Tokens of one relation as a line of context.

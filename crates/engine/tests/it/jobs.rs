@@ -78,7 +78,7 @@ async fn labels_find_jobs_and_open_jobs_grow() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_stop_interrupts_is_done_after_the_next_start() {
-    let mut bench = Bench::new().await;
+    let bench = Bench::new().await;
     bench.doors.shut("at-parse");
     let job = bench.add(&[("a.txt", "Oslo at-parse"), ("b.txt", "Bergen at-parse"), ("c.txt", "Voss at-parse")]).await;
     bench.doors.wait_for("at-parse");

@@ -127,7 +127,7 @@ impl EmbeddingModel for Letters {
     fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>> {
         let vector = |text: &&str| {
             self.0.pass("at-embed", text);
-            let mut vector = vec![0.0_f32; 26];
+            let mut vector = [0.0_f32; 26];
             for byte in text.bytes().map(|byte| byte.to_ascii_lowercase()).filter(u8::is_ascii_lowercase) {
                 vector[usize::from(byte - b'a')] += 1.0;
             }

@@ -1,6 +1,6 @@
 //! Opening SQLite: where a truth lives, how its connections are set, and the pool of readers.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -26,14 +26,6 @@ impl Place {
     pub(crate) fn memory() -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         Self::Memory(format!("file:/lorekeep-{}?vfs=memdb", NEXT.fetch_add(1, Ordering::Relaxed)))
-    }
-
-    /// The file, if it is one.
-    pub(crate) fn file(&self) -> Option<&Path> {
-        match self {
-            Self::File(path) => Some(path),
-            Self::Memory(_) => None,
-        }
     }
 
     /// A connection that may write; creates the database when it is missing.

@@ -39,7 +39,6 @@ use crate::error::{Result, StoreError};
 #[derive(Debug)]
 pub(crate) struct Truth {
     name: String,
-    place: Place,
     writer: Mutex<Connection>,
     readers: Readers,
     /// The last change that was committed.
@@ -56,8 +55,7 @@ impl Truth {
         let seq = changes::last_seq(&writer)?;
         Ok(Self {
             name: name.to_owned(),
-            readers: Readers::new(place.clone()),
-            place,
+            readers: Readers::new(place),
             writer: Mutex::new(writer),
             seq: AtomicU64::new(seq),
             closed: AtomicBool::new(false),
@@ -96,10 +94,6 @@ impl Truth {
     pub(crate) fn close(&self) {
         self.closed.store(true, Ordering::Release);
         self.readers.clear();
-    }
-
-    pub(crate) fn place(&self) -> &Place {
-        &self.place
     }
 
     fn check_open(&self) -> Result<()> {

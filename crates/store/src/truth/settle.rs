@@ -315,6 +315,7 @@ pub(super) fn remove_relation(writing: &mut Writing<'_>, id: i64, stored: bool) 
     Ok(())
 }
 
+#[expect(clippy::too_many_arguments, reason = "the running sums of one pass over what a commit touched")]
 fn settle_entity(
     writing: &mut Writing<'_>,
     id: i64,

@@ -1,5 +1,12 @@
 //! The store as its callers see it: through the ports of `lorekeep-types`, over real files and in memory.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
+#![allow(
+    unreachable_pub,
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "tests"
+)]
 
 mod archive;
 mod concurrency;

@@ -1,6 +1,6 @@
 //! The embedded default over a small corpus held in memory: what a caller of retrieval relies on.
 
-#![allow(clippy::unwrap_used, reason = "tests")]
+#![allow(unreachable_pub, clippy::disallowed_methods, clippy::unwrap_used, reason = "tests")]
 
 use lorekeep_engine::retrieve::auto;
 use lorekeep_models::StaticEmbedder;

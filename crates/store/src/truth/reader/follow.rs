@@ -36,19 +36,6 @@ pub(crate) struct ChunkRow {
     pub(crate) text: String,
 }
 
-/// An edge of the graph of entities; both ends and the relation are visible.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub(crate) struct RelationEdge {
-    /// The relation.
-    pub(crate) id: i64,
-    /// The end with the smaller id.
-    pub(crate) low: i64,
-    /// The end with the larger id.
-    pub(crate) high: i64,
-    /// Number of sentences, or the user's weight.
-    pub(crate) weight: f32,
-}
-
 const VERSION_COLUMNS: &str = "v.id, d.public, coalesce(v.title, ''), d.name, v.language, v.first_chunk, v.chunks FROM versions v JOIN documents d ON d.id = v.document";
 
 impl Reader<'_> {
@@ -157,17 +144,6 @@ impl Reader<'_> {
         };
         let mut statement = self.sql()?.prepare_cached(sql)?;
         Ok(statement.query_row([row], |row| vector(row, 0)).optional()?)
-    }
-
-    /// Every visible relation, by id.
-    pub(crate) fn each_relation(&self, each: &mut dyn FnMut(RelationEdge) -> Result<()>) -> Result<()> {
-        let sql = "SELECT id, low, high, coalesce(user_weight, sentences) FROM relations WHERE visible ORDER BY id";
-        let mut statement = self.sql()?.prepare_cached(sql)?;
-        let mut rows = statement.query([])?;
-        while let Some(row) = rows.next()? {
-            each(RelationEdge { id: row.get(0)?, low: row.get(1)?, high: row.get(2)?, weight: row.get(3)? })?;
-        }
-        Ok(())
     }
 
     /// Number of visible entities and of visible relations.

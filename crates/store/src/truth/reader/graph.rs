@@ -75,14 +75,6 @@ impl Reader<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// The visible relation between two entities.
-    pub(crate) fn relation_between(&self, a: EntityId, b: EntityId) -> Result<Option<RelationId>> {
-        let mut statement =
-            self.sql()?.prepare_cached("SELECT id FROM relations WHERE low = ?1 AND high = ?2 AND visible")?;
-        let pair = (a.0.min(b.0), a.0.max(b.0));
-        Ok(statement.query_row(pair, |row| Ok(RelationId(row.get(0)?))).optional()?)
-    }
-
     /// Number of distinct neighbours, without reading the rest of the entity.
     pub(crate) fn degree(&self, entity: EntityId) -> Result<u32> {
         let mut statement = self.sql()?.prepare_cached("SELECT degree FROM entities WHERE id = ?1 AND visible")?;
