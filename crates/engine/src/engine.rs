@@ -61,13 +61,21 @@ impl Engine {
         join(tokio::task::spawn_blocking(move || {
             for workspace in engine.parts.store.workspaces()? {
                 let workspace = engine.parts.store.workspace(&workspace.name)?;
-                if has_open_jobs(workspace.as_ref())? {
+                if has_open_jobs(workspace.as_ref())? || !workspace.embed_tasks(1)?.is_empty() {
                     engine.ingest.wake(&workspace)?;
                 }
             }
             Ok(())
         }))
         .await
+    }
+
+    /// Waits until nothing is left to do in any workspace, the vectors of entities and relations included, at most
+    /// `limit`; whether that is so. For one-shot use, where nobody would finish the work after
+    /// [`Engine::shutdown`] before the next start.
+    pub async fn settle(&self, limit: Duration) -> bool {
+        let ingest = Arc::clone(&self.ingest);
+        tokio::task::spawn_blocking(move || ingest.settle(limit)).await.unwrap_or(false)
     }
 
     /// Stops taking up documents, lets those being written finish, puts the others back, and waits for the

@@ -7,6 +7,9 @@ use super::words::{BEFORE_CUES, GIVEN_NAMES, MONTHS, NAME_CUES};
 /// The word after `X is a …`.
 pub(super) const DEFINED: u16 = 4;
 
+/// A name that is known as a whole.
+const CERTAIN: u16 = 12;
+
 /// A word of the name, a form of address before it.
 const STRONG: u16 = 3;
 
@@ -53,6 +56,8 @@ pub(super) enum Place {
     First,
     Last,
     Any,
+    /// The whole name.
+    Only,
 }
 
 impl Place {
@@ -61,6 +66,7 @@ impl Place {
             "first" => Some(Self::First),
             "last" => Some(Self::Last),
             "any" => Some(Self::Any),
+            "only" => Some(Self::Only),
             _ => None,
         }
     }
@@ -102,6 +108,7 @@ pub(super) fn read_name(key: &str) -> Votes {
         match NAME_CUES.get(word) {
             Some((kind, Place::First)) if first && !last => votes.add(*kind, STRONG),
             Some((kind, Place::Last)) if last && !first => votes.add(*kind, STRONG),
+            Some((kind, Place::Only)) if first && last => votes.add(*kind, CERTAIN),
             Some((kind, Place::Any)) => votes.add(*kind, STRONG),
             _ => {}
         }

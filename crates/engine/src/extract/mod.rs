@@ -41,7 +41,7 @@ mod quality {
     pub(super) const INNER: u8 = 5;
     /// The first sentence of the section that the name heads.
     pub(super) const INTRODUCTION: u8 = 4;
-    /// The sentence begins with the name, or has no name before it.
+    /// The sentence begins with the name.
     pub(super) const SUBJECT: u8 = 1;
 }
 
@@ -173,7 +173,7 @@ fn define(draft: &mut Draft<'_>, text: &str, sentence: &Range<usize>, inside: &[
             if let Some(kind) = defined.kind {
                 draft.vote(occurrence.entity, kind, cues::DEFINED);
             }
-        } else if at == 0 {
+        } else if at == 0 && opens {
             draft.define(occurrence.entity, place, quality::SUBJECT);
         }
     }

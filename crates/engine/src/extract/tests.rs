@@ -45,7 +45,8 @@ fn names_types_definitions_and_relations() {
         ("acme shipping ltd", "organization"),
         ("vinter", "person"),
         ("bergen", "location"),
-        ("norway", "unknown"),
+        ("norway", "location"),
+        ("analytical engine", "unknown"),
     ] {
         assert!(kinds.contains(&expected), "{expected:?} is not in {kinds:?}");
     }

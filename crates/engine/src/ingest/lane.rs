@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Condvar, Mutex};
+use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
@@ -95,7 +95,15 @@ impl Lane {
     pub(super) fn rest(&self) -> bool {
         let mut life = lock(&self.life);
         life.running = life.wanted && !self.is_stopping();
+        self.awake.notify_all();
         !life.running
+    }
+
+    /// Waits at most `limit` until no worker runs; whether that came true.
+    pub(super) fn settle(&self, limit: Duration) -> bool {
+        let working = |life: &mut Life| life.running;
+        let waited = self.awake.wait_timeout_while(lock(&self.life), limit, working);
+        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
     }
 
     /// Waits at most `limit`, less when work is announced or the lane stops.

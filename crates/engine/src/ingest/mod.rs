@@ -14,6 +14,7 @@ mod worker;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use lorekeep_types::{DocumentState, Error, ErrorCode, JobEvent, JobId, Result, Workspace, WorkspaceName};
 use tokio::sync::broadcast;
@@ -92,6 +93,13 @@ impl Ingest {
         if let Some(lane) = lane {
             lane.stop();
         }
+    }
+
+    /// Waits until no worker runs; whether that came true in time.
+    pub(crate) fn settle(&self, limit: Duration) -> bool {
+        let deadline = Instant::now() + limit;
+        let lanes: Vec<_> = lock(&self.lanes).values().cloned().collect();
+        lanes.iter().all(|lane| lane.settle(deadline.saturating_duration_since(Instant::now())))
     }
 
     /// Ends all work; see [`crate::Engine::shutdown`].

@@ -103,3 +103,20 @@ async fn what_a_stop_interrupts_is_done_after_the_next_start() {
     assert!(next.knows("Voss").await || next.knows("Oslo").await);
     drop(bench.events);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn settling_fills_in_every_vector() {
+    let bench = Bench::new().await;
+    bench.add(&[("a.txt", "Oslo lies near Drammen.")]).await;
+    assert!(bench.engine.settle(Duration::from_secs(30)).await);
+    let workspace = lorekeep_types::Store::workspace(bench.store.as_ref(), &bench.ctx.workspace).unwrap();
+    assert!(workspace.embed_tasks(10).unwrap().is_empty());
+    let entity = bench.engine.entity(&bench.ctx, "Oslo").await.unwrap();
+    assert!(entity.description_tokens > 0);
+    bench.doors.shut("at-parse");
+    bench.add(&[("b.txt", "Bergen at-parse")]).await;
+    bench.doors.wait_for("at-parse");
+    assert!(!bench.engine.settle(Duration::from_millis(1)).await);
+    bench.doors.open("at-parse");
+    assert!(bench.engine.settle(Duration::from_secs(30)).await);
+}
