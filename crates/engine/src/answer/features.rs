@@ -14,7 +14,9 @@ use super::vocabulary::dot;
 pub(super) struct Features {
     /// Weight of the question's terms in sentence and title.
     pub(super) coverage: f32,
-    /// The same with forms of words.
+    /// The same of the title alone: a question that one passage answers is about the subject of its title.
+    pub(super) title: f32,
+    /// As `coverage`, with forms of words.
     pub(super) soft_coverage: f32,
     /// Share of the first two terms in the sentence alone.
     pub(super) focus: f32,
@@ -46,33 +48,35 @@ impl Features {
     /// Score for questions in a language that the embedder covers. `breadth` is about 0 for a short question that
     /// one passage covers and about 1 for one that needs several.
     fn with_meaning(&self, breadth: f32) -> f32 {
-        2.0 * self.cosine
-            + 1.25 * self.early
+        self.cosine
+            + 1.75 * self.early
             + 2.75 * self.passage
             + self.kind_score()
             + 0.25 * self.numbers
             + 3.5 * self.meaning
             + 1.75 * self.meaning_focus
             + 2.5 * self.relation
-            + self.bridge
-            + breadth * (-3.0 * self.in_best + 5.25 * self.bridge + self.names + 3.5 * self.relation)
+            + 2.0 * self.bridge
+            + (1.0 - breadth) * 2.5 * self.title
+            + breadth * (3.5 * self.relation + 4.5 * self.bridge + self.names - 3.0 * self.in_best - self.early)
     }
 
     /// Score for all other questions.
     fn by_words(&self, breadth: f32) -> f32 {
-        2.0 * self.coverage
-            + 2.75 * self.soft_coverage
-            + 0.25 * self.focus
-            + 1.25 * self.early
+        1.75 * self.coverage
+            + 3.0 * self.soft_coverage
+            + 0.5 * self.focus
+            + 1.75 * self.early
             + 2.75 * self.passage
             + self.kind_score()
             + 0.25 * self.numbers
-            + 1.25 * self.bridge
-            + breadth * (2.0 * self.focus - 3.0 * self.in_best + 5.5 * self.bridge + 0.75 * self.names)
+            + 2.25 * self.bridge
+            + (1.0 - breadth) * 2.5 * self.title
+            + breadth * (2.0 * self.focus + 5.0 * self.bridge + 0.75 * self.names - 2.75 * self.in_best - self.early)
     }
 
     fn kind_score(&self) -> f32 {
-        if self.kind > 0.0 { 1.5 * self.kind } else { -1.0 }
+        if self.kind > 0.0 { 1.75 * self.kind } else { -1.25 }
     }
 }
 
@@ -130,6 +134,7 @@ fn by_words(question: &Question, candidates: &Candidates<'_, '_>, sentence: &Sen
     let numbers = new.filter(|word| has_digits(word.kind)).count();
     Features {
         coverage: question.coverage(covered(candidates, sentence)),
+        title: title.map_or(0.0, |title| question.coverage(title.exact)),
         soft_coverage: question.coverage(soft),
         focus: question.focus(sentence.exact),
         early: 1.0 / (1.0 + sentence.place as f32),
