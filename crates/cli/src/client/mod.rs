@@ -6,6 +6,8 @@ mod local;
 mod multipart;
 mod sse;
 
+use std::time::Duration;
+
 use anyhow::{Context, Result};
 use axum::body::{Body, Bytes};
 use axum::http::{Method, Request, Response, StatusCode, header};
@@ -19,6 +21,9 @@ pub use sse::Events;
 
 /// The largest JSON answer a command will hold, in bytes.
 const MAX_ANSWER: usize = 256 << 20;
+
+/// How long a one-shot command waits for work that follows indexing.
+const SETTLE: Duration = Duration::from_secs(600);
 
 /// An error that the API answered.
 #[derive(Clone, Debug)]
@@ -121,6 +126,16 @@ impl Client {
     /// Server-sent events of a GET.
     pub async fn events(&self, path: &str) -> Result<Events> {
         Ok(Events::new(self.stream(Method::GET, path, "", Body::empty()).await?))
+    }
+
+    /// Waits until the vectors of entities and relations are done as well, if this process is the one that makes them:
+    /// otherwise the next command would find them undone.
+    pub async fn settle(&self) {
+        if let Transport::Local(node) = &self.transport
+            && !node.engine.settle(SETTLE).await
+        {
+            tracing::warn!("entities are still being embedded; the next command or server goes on with it");
+        }
     }
 
     /// Lets go of the data folder, if this client holds it, after running work has stopped cleanly.

@@ -47,6 +47,9 @@ pub struct Add {
 pub async fn run(app: &App, args: &Add) -> Result<Exit> {
     let client = app.client().await?;
     let exit = add(app, args, &client).await;
+    if exit.is_ok() && !args.no_wait {
+        client.settle().await;
+    }
     client.close().await;
     exit
 }
