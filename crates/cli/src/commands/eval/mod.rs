@@ -27,6 +27,9 @@ const DEPTH: usize = 10;
 /// Documents handed over at once.
 const BATCH: usize = 256;
 
+/// How long the vectors of entities and relations may take.
+const SETTLE: Duration = Duration::from_secs(3_600);
+
 /// Arguments of `eval`.
 #[derive(Args, Debug)]
 pub struct Eval {
@@ -118,6 +121,8 @@ async fn index(app: &App, engine: &Engine, ctx: &RequestContext, corpus: &Corpus
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+    // The vectors of entities and relations belong to the index: graph modes search them.
+    engine.settle(SETTLE).await;
     bar.finish_and_clear();
     Ok(started.elapsed().as_secs_f64())
 }
