@@ -1,5 +1,7 @@
 //! Engine methods on the graph: look-ups, walks and users' edits.
 
+use std::sync::Arc;
+
 use lorekeep_types::{
     EntityDetail, EntityId, Error, GraphEdit, GraphStats, Neighbourhood, RelationDetail, RequestContext, Result,
     Snapshot,
@@ -52,7 +54,7 @@ impl Engine {
         ctx: &RequestContext,
         entity: EntityId,
         limit: usize,
-    ) -> Result<Vec<RelationDetail>> {
+    ) -> Result<Vec<Arc<RelationDetail>>> {
         self.reading(ctx, move |snapshot| snapshot.relations_of(&[entity], limit)).await
     }
 

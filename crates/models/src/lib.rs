@@ -1,5 +1,6 @@
-//! Everything that runs or calls a model: the built-in embedder and the token counters.
+//! Everything that runs or calls a model: the built-in embedder, the token counters, and the providers.
 
+pub mod provider;
 mod static_embedder;
 mod tokens;
 mod wordpiece;

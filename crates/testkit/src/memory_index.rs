@@ -2,6 +2,7 @@
 //! entities and relations it holds none.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use lorekeep_text::{self as text, Form, TitleDictionary};
 use lorekeep_types::{
@@ -201,15 +202,15 @@ impl Snapshot for MemoryIndex {
         Ok(ordinals.iter().filter_map(stored).collect())
     }
 
-    fn entities(&self, _ids: &[EntityId]) -> Result<Vec<EntityDetail>> {
+    fn entities(&self, _ids: &[EntityId]) -> Result<Vec<Arc<EntityDetail>>> {
         Ok(Vec::new())
     }
 
-    fn relations(&self, _ids: &[RelationId]) -> Result<Vec<RelationDetail>> {
+    fn relations(&self, _ids: &[RelationId]) -> Result<Vec<Arc<RelationDetail>>> {
         Ok(Vec::new())
     }
 
-    fn relations_of(&self, _entities: &[EntityId], _limit: usize) -> Result<Vec<RelationDetail>> {
+    fn relations_of(&self, _entities: &[EntityId], _limit: usize) -> Result<Vec<Arc<RelationDetail>>> {
         Ok(Vec::new())
     }
 

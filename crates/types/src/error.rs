@@ -44,13 +44,17 @@ pub enum ErrorCode {
     Storage,
     /// A service that was called failed.
     Upstream,
+    /// A service that is needed cannot be reached or takes no more work.
+    UpstreamUnavailable,
+    /// A budget does not allow the work.
+    BudgetExceeded,
     /// A fault of this program.
     Internal,
 }
 
 impl ErrorCode {
     /// Every code, in order of declaration.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::InvalidRequest,
         Self::Forbidden,
         Self::NotFound,
@@ -67,6 +71,8 @@ impl ErrorCode {
         Self::StorageFull,
         Self::Storage,
         Self::Upstream,
+        Self::UpstreamUnavailable,
+        Self::BudgetExceeded,
         Self::Internal,
     ];
 
@@ -89,6 +95,10 @@ impl ErrorCode {
             Self::StorageFull => ("E-STORAGE-FULL", 507, true, "the disk is full or read-only"),
             Self::Storage => ("E-STORAGE", 500, false, "the store failed"),
             Self::Upstream => ("E-UPSTREAM", 502, true, "a service that was called failed"),
+            Self::UpstreamUnavailable => {
+                ("E-UPSTREAM-UNAVAILABLE", 503, true, "a needed service cannot be reached or is busy")
+            }
+            Self::BudgetExceeded => ("E-BUDGET", 402, false, "a budget does not allow the work"),
             Self::Internal => ("E-INTERNAL", 500, false, "a fault of this program"),
         }
     }

@@ -5,6 +5,7 @@
 //! ([`Store`], [`Workspace`], [`Snapshot`], [`EmbeddingModel`], [`DocumentParser`] …) through which
 //! the engine reaches the rest of the world.
 
+mod chat;
 mod chunk;
 mod context;
 mod document;
@@ -13,14 +14,20 @@ mod graph;
 mod id;
 mod job;
 mod model;
+mod model_port;
 mod parser;
 mod phrase_graph;
 mod query;
+mod secret;
 mod snapshot;
 mod span;
 mod store;
 mod usage;
 
+pub use chat::{
+    Capabilities, ChatEvent, ChatMessage, ChatRequest, ChatRole, Completion, FinishReason, OutputFormat, Part,
+    TokenUsage, WebSearch, WebSource,
+};
 pub use chunk::{ChunkFilter, ChunkSet, NewChunk, StoredChunk};
 pub use context::{Cancel, Clock, Ids, RequestContext};
 pub use document::{
@@ -35,12 +42,17 @@ pub use graph::{
 pub use id::{ChunkId, ContentHash, DocumentId, EntityId, JobId, RelationId, VersionId, WorkspaceName};
 pub use job::{Job, JobCounts, JobEvent, JobItem, JobKind, JobState, NewItem, NewJob, PendingItem, Stage};
 pub use model::{EmbeddingModel, EmbeddingModelId, TokenCounter, Vector};
+pub use model_port::{
+    Call, ChatModel, ChatStream, EmbedKind, Embedded, EmbeddingProvider, ModelError, ModelFault, ModelId, Phase,
+    Priority, RankedText, RerankModel, Reranked,
+};
 pub use parser::{DocumentParser, Format, ParseInput};
 pub use phrase_graph::*;
 pub use query::{
     Answer, AnswerKind, AskRequest, BridgeSentence, Citation, EntityRef, Evidence, Keywords, Mode, Reason, Retrieval,
     SearchRequest,
 };
+pub use secret::Secret;
 pub use snapshot::{CorpusStats, LexicalField, ScoredChunk, Snapshot, VectorKind};
 pub use span::{ByteSpan, CharSpan, char_span};
 pub use store::{

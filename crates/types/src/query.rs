@@ -1,5 +1,7 @@
 //! Questions, evidence and answers.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
 
 use crate::chunk::StoredChunk;
@@ -162,9 +164,9 @@ pub struct Retrieval {
     /// Passages, best first.
     pub passages: Vec<Evidence>,
     /// Entities, best first (graph modes).
-    pub entities: Vec<EntityDetail>,
+    pub entities: Vec<Arc<EntityDetail>>,
     /// Relations, best first (graph modes).
-    pub relations: Vec<RelationDetail>,
+    pub relations: Vec<Arc<RelationDetail>>,
     /// Entities and relations found before the token budget cut them.
     pub found: (usize, usize),
     /// Passages found before `limit` and the token budget cut them.

@@ -1,5 +1,7 @@
 //! The port through which a query reads the views.
 
+use std::sync::Arc;
+
 use crate::chunk::{ChunkFilter, StoredChunk};
 use crate::document::DocumentFilter;
 use crate::error::Result;
@@ -114,19 +116,19 @@ pub trait Snapshot: Send + Sync {
     ///
     /// # Errors
     /// When the truth cannot be read.
-    fn entities(&self, ids: &[EntityId]) -> Result<Vec<EntityDetail>>;
+    fn entities(&self, ids: &[EntityId]) -> Result<Vec<Arc<EntityDetail>>>;
 
     /// Reads relations, in the order asked for; unknown ones are left out.
     ///
     /// # Errors
     /// When the truth cannot be read.
-    fn relations(&self, ids: &[RelationId]) -> Result<Vec<RelationDetail>>;
+    fn relations(&self, ids: &[RelationId]) -> Result<Vec<Arc<RelationDetail>>>;
 
     /// Relations that touch one of these entities, most evidence first, at most `limit`.
     ///
     /// # Errors
     /// When the truth cannot be read.
-    fn relations_of(&self, entities: &[EntityId], limit: usize) -> Result<Vec<RelationDetail>>;
+    fn relations_of(&self, entities: &[EntityId], limit: usize) -> Result<Vec<Arc<RelationDetail>>>;
 
     /// The entity with this display name, key or alias.
     ///

@@ -5,6 +5,7 @@
 //! those chunks alone. Chunks of entities and relations are chosen by nearness to the question.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use lorekeep_types::{
     ChunkFilter, EmbeddingModel, EntityDetail, EntityId, Keywords, Mode, Reason, RelationDetail, RelationId, Result,
@@ -33,9 +34,9 @@ pub(super) struct Candidate {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Found {
     /// Entities, best first.
-    pub(super) entities: Vec<EntityDetail>,
+    pub(super) entities: Vec<Arc<EntityDetail>>,
     /// Relations, best first.
-    pub(super) relations: Vec<RelationDetail>,
+    pub(super) relations: Vec<Arc<RelationDetail>>,
     /// Chunks near the question, best first.
     pub(super) near: Vec<Candidate>,
 }
@@ -135,21 +136,21 @@ impl Modes<'_> {
     }
 
     /// Under a filter, only what admitted chunks mention is seen, and only those chunks count as its sources.
-    fn admitted_entities(&self, mut entities: Vec<EntityDetail>) -> Vec<EntityDetail> {
+    fn admitted_entities(&self, mut entities: Vec<Arc<EntityDetail>>) -> Vec<Arc<EntityDetail>> {
         if let Some(set) = self.admitted {
             let seen =
                 |chunk: &lorekeep_types::ChunkId| self.snapshot.ordinal(*chunk).is_some_and(|at| set.contains(at));
-            entities.iter_mut().for_each(|entity| entity.chunks.retain(seen));
+            entities.iter_mut().for_each(|entity| Arc::make_mut(entity).chunks.retain(seen));
             entities.retain(|entity| !entity.chunks.is_empty());
         }
         entities
     }
 
-    fn admitted_relations(&self, mut relations: Vec<RelationDetail>) -> Vec<RelationDetail> {
+    fn admitted_relations(&self, mut relations: Vec<Arc<RelationDetail>>) -> Vec<Arc<RelationDetail>> {
         if let Some(set) = self.admitted {
             let seen =
                 |chunk: &lorekeep_types::ChunkId| self.snapshot.ordinal(*chunk).is_some_and(|at| set.contains(at));
-            relations.iter_mut().for_each(|relation| relation.chunks.retain(seen));
+            relations.iter_mut().for_each(|relation| Arc::make_mut(relation).chunks.retain(seen));
             relations.retain(|relation| !relation.chunks.is_empty());
         }
         relations

@@ -43,6 +43,8 @@ pub(crate) struct Truth {
     readers: Readers,
     /// The last change that was committed.
     seq: AtomicU64,
+    /// Transactions committed since it was opened, those without a log entry included.
+    writes: AtomicU64,
     /// Set when the workspace is removed while somebody still holds it.
     closed: AtomicBool,
 }
@@ -58,6 +60,7 @@ impl Truth {
             readers: Readers::new(place),
             writer: Mutex::new(writer),
             seq: AtomicU64::new(seq),
+            writes: AtomicU64::new(0),
             closed: AtomicBool::new(false),
         })
     }
@@ -65,6 +68,11 @@ impl Truth {
     /// The last committed change.
     pub(crate) fn seq(&self) -> u64 {
         self.seq.load(Ordering::Acquire)
+    }
+
+    /// Number of transactions committed since it was opened: what was read before it grew may be out of date.
+    pub(crate) fn writes(&self) -> u64 {
+        self.writes.load(Ordering::Acquire)
     }
 
     /// Starts a read transaction: the reader sees the state of this moment for as long as it lives.
@@ -84,6 +92,7 @@ impl Truth {
         let Writing { transaction, changes } = writing;
         let seq = if changes.is_empty() { None } else { Some(changes::append(&transaction, &changes)?) };
         transaction.commit()?;
+        self.writes.fetch_add(1, Ordering::AcqRel);
         if let Some(seq) = seq {
             self.seq.store(seq, Ordering::Release);
         }

@@ -8,6 +8,7 @@
 
 mod analyse;
 mod check;
+mod details;
 mod fault;
 mod folder;
 mod generation;
@@ -24,6 +25,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use lorekeep_types::{Cancel, ErrorCode, Snapshot};
 
+use self::details::Details;
 use self::generation::Generation;
 use self::snapshot::Published;
 use crate::error::Result;
@@ -38,6 +40,7 @@ pub(crate) struct Views {
     folder: Option<PathBuf>,
     truth: Arc<Truth>,
     published: RwLock<Arc<Published>>,
+    details: Details,
     live: Mutex<Live>,
     /// Held while a new generation is built, so that one is built at a time.
     rebuilding: Mutex<()>,
@@ -63,11 +66,13 @@ impl Views {
         if let (Some(views), Some(current)) = (folder, &live.folder) {
             folder::sweep(views, current);
         }
-        let published = Published::of(&mut live.generation, &truth)?;
+        let details = Details::new();
+        let published = Published::of(&mut live.generation, &truth, &details)?;
         Ok(Self {
             folder: folder.map(Path::to_owned),
             truth,
             published: RwLock::new(Arc::new(published)),
+            details,
             live: Mutex::new(live),
             rebuilding: Mutex::new(()),
         })
@@ -123,7 +128,7 @@ impl Views {
     fn publish(&self, generation: &mut Generation) -> Result<u64> {
         let shown = Arc::clone(&*self.published.read().unwrap_or_else(PoisonError::into_inner));
         if !shown.is_current(generation) {
-            let published = Arc::new(Published::of(generation, &self.truth)?);
+            let published = Arc::new(Published::of(generation, &self.truth, &self.details)?);
             *self.published.write().unwrap_or_else(PoisonError::into_inner) = published;
         }
         Ok(generation.passages.seq)

@@ -10,6 +10,7 @@ use lorekeep_types::{
     VectorKind,
 };
 
+use super::details::Details;
 use super::generation::Generation;
 use super::graph;
 use super::lazy::LazyVectors;
@@ -39,11 +40,12 @@ pub(super) struct Published {
     entities: Arc<LazyVectors>,
     relations: Arc<LazyVectors>,
     graph: Arc<PhraseGraph>,
+    details: Details,
 }
 
 impl Published {
     /// The present state of a generation.
-    pub(super) fn of(generation: &mut Generation, truth: &Arc<Truth>) -> StoreResult<Self> {
+    pub(super) fn of(generation: &mut Generation, truth: &Arc<Truth>, details: &Details) -> StoreResult<Self> {
         let graph = generation.graph();
         let passages = &generation.passages;
         let each = || passages.versions().flat_map(|version| &version.passages);
@@ -62,6 +64,7 @@ impl Published {
             entities: Arc::clone(&generation.entities),
             relations: Arc::clone(&generation.relations),
             graph,
+            details: details.clone(),
             chunks,
         })
     }
@@ -197,16 +200,16 @@ impl Snapshot for Published {
         Ok(found.into_iter().filter_map(|chunk| Some((self.ordinal(chunk.id)?, chunk))).collect())
     }
 
-    fn entities(&self, ids: &[EntityId]) -> Result<Vec<EntityDetail>> {
-        self.read(|reader| reader.entities(ids))
+    fn entities(&self, ids: &[EntityId]) -> Result<Vec<Arc<EntityDetail>>> {
+        Ok(self.details.entities(&self.truth, ids)?)
     }
 
-    fn relations(&self, ids: &[RelationId]) -> Result<Vec<RelationDetail>> {
-        self.read(|reader| reader.relations(ids))
+    fn relations(&self, ids: &[RelationId]) -> Result<Vec<Arc<RelationDetail>>> {
+        Ok(self.details.relations(&self.truth, ids)?)
     }
 
-    fn relations_of(&self, entities: &[EntityId], limit: usize) -> Result<Vec<RelationDetail>> {
-        self.read(|reader| reader.relations_of(entities, limit))
+    fn relations_of(&self, entities: &[EntityId], limit: usize) -> Result<Vec<Arc<RelationDetail>>> {
+        Ok(self.details.relations_of(&self.truth, entities, limit)?)
     }
 
     fn entity_named(&self, name: &str) -> Result<Option<EntityDetail>> {

@@ -11,55 +11,48 @@ const MOST_CHUNKS: usize = 200;
 const MOST_DOCUMENTS: usize = 75;
 const MOST_EVIDENCE: usize = 20;
 
-const ENTITY: &str =
-    "SELECT id, key, name, kind, description, description_tokens, degree, created_at FROM entities WHERE visible AND ";
+const ENTITY: &str = "SELECT id, key, name, kind, description, description_tokens, degree, created_at FROM entities \
+     WHERE visible AND id = ?1";
 
 const RELATION: &str = "SELECT r.id, r.low, a.name, r.high, b.name, r.keywords, r.description, r.description_tokens, \
      coalesce(r.user_weight, r.sentences), r.created_at FROM relations r \
-     JOIN entities a ON a.id = r.low JOIN entities b ON b.id = r.high WHERE r.visible AND ";
+     JOIN entities a ON a.id = r.low JOIN entities b ON b.id = r.high \
+     WHERE r.visible AND r.id = ?1";
 
 impl Reader<'_> {
+    /// One entity, if it is there and visible.
+    pub(crate) fn entity(&self, id: EntityId) -> Result<Option<EntityDetail>> {
+        let mut statement = self.sql()?.prepare_cached(ENTITY)?;
+        let found = statement.query_row([id.0], entity_row).optional()?;
+        found.map(|entity| self.with_places(entity)).transpose()
+    }
+
+    /// One relation, if it is there and visible.
+    pub(crate) fn relation(&self, id: RelationId) -> Result<Option<RelationDetail>> {
+        let mut statement = self.sql()?.prepare_cached(RELATION)?;
+        let found = statement.query_row([id.0], relation_row).optional()?;
+        found.map(|relation| self.with_evidence(relation)).transpose()
+    }
+
     /// Reads entities in the order asked for; unknown ones are left out.
     pub(crate) fn entities(&self, ids: &[EntityId]) -> Result<Vec<EntityDetail>> {
-        let mut statement = self.sql()?.prepare_cached(&format!("{ENTITY}id = ?1"))?;
-        let mut entities = Vec::with_capacity(ids.len());
-        for id in ids {
-            if let Some(entity) = statement.query_row([id.0], entity_row).optional()? {
-                entities.push(self.with_places(entity)?);
-            }
-        }
-        Ok(entities)
+        ids.iter().filter_map(|id| self.entity(*id).transpose()).collect()
     }
 
     /// Reads relations in the order asked for; unknown ones are left out.
     pub(crate) fn relations(&self, ids: &[RelationId]) -> Result<Vec<RelationDetail>> {
-        let mut statement = self.sql()?.prepare_cached(&format!("{RELATION}r.id = ?1"))?;
-        let mut relations = Vec::with_capacity(ids.len());
-        for id in ids {
-            if let Some(relation) = statement.query_row([id.0], relation_row).optional()? {
-                relations.push(self.with_evidence(relation)?);
-            }
-        }
-        Ok(relations)
+        ids.iter().filter_map(|id| self.relation(*id).transpose()).collect()
     }
 
-    /// Relations that touch one of `entities`, heaviest first (ties by id), at most `limit`.
-    pub(crate) fn relations_of(&self, entities: &[EntityId], limit: usize) -> Result<Vec<RelationDetail>> {
-        let sql = "SELECT id, coalesce(user_weight, sentences) FROM relations WHERE low = ?1 AND visible \
+    /// Weight and id of the relations that touch an entity, heaviest first (ties by id).
+    pub(crate) fn touching(&self, entity: EntityId) -> Result<Vec<(f64, i64)>> {
+        let sql = "SELECT coalesce(user_weight, sentences) AS weight, id FROM relations WHERE low = ?1 AND visible \
                    UNION ALL \
-                   SELECT id, coalesce(user_weight, sentences) FROM relations WHERE high = ?1 AND visible";
+                   SELECT coalesce(user_weight, sentences), id FROM relations WHERE high = ?1 AND visible \
+                   ORDER BY weight DESC, id";
         let mut statement = self.sql()?.prepare_cached(sql)?;
-        let mut found: Vec<(f64, i64)> = Vec::new();
-        for entity in entities {
-            let mut rows = statement.query([entity.0])?;
-            while let Some(row) = rows.next()? {
-                found.push((row.get(1)?, row.get(0)?));
-            }
-        }
-        found.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-        found.dedup_by_key(|(_, id)| *id);
-        let ids: Vec<_> = found.iter().take(limit).map(|(_, id)| RelationId(*id)).collect();
-        self.relations(&ids)
+        let rows = statement.query_map([entity.0], |row| Ok((row.get(0)?, row.get(1)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
     }
 
     /// The neighbours of an entity as `(neighbour, relation, weight)`, heaviest first (ties by neighbour).

@@ -1,0 +1,301 @@
+//! Chat over HTTP for any wire: sends the request, reads whole and streamed answers, and makes one
+//! [`Completion`] of their pieces.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+use futures::stream::{self, BoxStream};
+use futures::{FutureExt as _, StreamExt as _};
+use lorekeep_types::{
+    Call, Capabilities, ChatEvent, ChatModel, ChatRequest, ChatStream, Completion, FinishReason, ModelError,
+    ModelFault, ModelId, WebSource,
+};
+use reqwest::Response;
+
+use super::auth::Authorize;
+use super::frames::Frames;
+use super::http::{Exchange, Http, Payload};
+use super::usage;
+use super::wire::{ChatWire, Piece, RawUsage, StreamDecoder, WireFault, WireRequest};
+
+/// More text than this in one answer ends the call.
+const MOST_TEXT: usize = 16 << 20;
+
+/// A model at a provider. Cheap to clone.
+#[derive(Clone)]
+pub struct HttpChat {
+    id: ModelId,
+    wire: Arc<dyn ChatWire>,
+    http: Http,
+    auth: Arc<dyn Authorize>,
+}
+
+impl HttpChat {
+    /// The model `id` spoken to in `wire`.
+    #[must_use]
+    pub fn new(id: ModelId, wire: Arc<dyn ChatWire>, http: Http, auth: Arc<dyn Authorize>) -> Self {
+        Self { id, wire, http, auth }
+    }
+
+    /// Sends the request; a refused credential that can be renewed is, once.
+    async fn open(&self, exchange: &Exchange<'_>, request: &WireRequest) -> Result<Response, ModelError> {
+        let body = request.body.to_string().into_bytes();
+        let mut renew = false;
+        loop {
+            let credential = self.auth.header(&self.id, renew).await?;
+            let response =
+                exchange.send(&request.path, &request.headers, credential, Payload::Json(body.clone())).await?;
+            if response.status().is_success() {
+                return Ok(response);
+            }
+            if response.status().as_u16() == 401 && self.auth.renews() && !renew {
+                renew = true;
+                continue;
+            }
+            let words = |body: &[u8]| self.wire.error_message(body);
+            let precise = |status, body: &[u8]| self.wire.error_fault(status, body);
+            return Err(exchange.refused(response, words, precise).await);
+        }
+    }
+
+    fn wire_request(&self, request: &ChatRequest, streamed: bool) -> Result<WireRequest, ModelError> {
+        self.wire.request(&self.id.model, request, streamed).map_err(|fault| self.error(fault))
+    }
+
+    fn error(&self, fault: WireFault) -> ModelError {
+        ModelError::new(fault.fault, &self.id, fault.message)
+    }
+
+    async fn whole(&self, call: &Call, request: &ChatRequest) -> Result<Completion, ModelError> {
+        let wire_request = self.wire_request(request, false)?;
+        let exchange = self.http.exchange(call, &self.id);
+        let response = self.open(&exchange, &wire_request).await?;
+        let body = exchange.body(response).await?;
+        let pieces = self.wire.answer(request, &body).map_err(|fault| self.error(fault))?;
+        let mut draft = Draft::default();
+        pieces.into_iter().for_each(|piece| {
+            draft.take(piece);
+        });
+        draft.finish(&self.id, request)
+    }
+
+    async fn streamed(&self, call: &Call, request: &ChatRequest) -> Result<ChatStream, ModelError> {
+        let wire_request = self.wire_request(request, true)?;
+        let exchange = self.http.exchange(call, &self.id);
+        let response = self.open(&exchange, &wire_request).await?;
+        let reading = Reading {
+            model: self.clone(),
+            call: call.clone(),
+            body: response.bytes_stream().boxed(),
+            frames: Frames::new(self.wire.framing()),
+            decoder: self.wire.decoder(request),
+            draft: Draft::default(),
+            request: request.clone(),
+            ready: VecDeque::new(),
+            deadline: exchange.deadline(),
+            state: State::Open,
+        };
+        Ok(stream::unfold(reading, |mut reading| async move {
+            let event = reading.next().await?;
+            Some((event, reading))
+        })
+        .boxed())
+    }
+}
+
+impl ChatModel for HttpChat {
+    fn id(&self) -> &ModelId {
+        &self.id
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.wire.capabilities()
+    }
+
+    fn chat<'a>(&'a self, call: &'a Call, request: &'a ChatRequest) -> BoxFuture<'a, Result<Completion, ModelError>> {
+        self.whole(call, request).boxed()
+    }
+
+    fn stream<'a>(&'a self, call: &'a Call, request: &'a ChatRequest) -> BoxFuture<'a, Result<ChatStream, ModelError>> {
+        self.streamed(call, request).boxed()
+    }
+}
+
+/// What has been said of an answer so far.
+#[derive(Default)]
+struct Draft {
+    text: String,
+    finish: Option<String>,
+    usage: RawUsage,
+    model: Option<String>,
+    id: Option<String>,
+    sources: Vec<WebSource>,
+}
+
+impl Draft {
+    /// Takes a piece; text is given back to be shown.
+    fn take(&mut self, piece: Piece) -> Option<String> {
+        match piece {
+            Piece::Text(text) => {
+                self.text.push_str(&text);
+                return (!text.is_empty()).then_some(text);
+            }
+            Piece::Finish(word) => self.finish = Some(word),
+            Piece::Usage(usage) => self.usage.merge(usage),
+            Piece::Model(model) => self.model = Some(model),
+            Piece::Id(id) => self.id = Some(id),
+            Piece::Sources(sources) => self.sources = sources,
+            Piece::End => {}
+        }
+        None
+    }
+
+    fn usage(&self, request: &ChatRequest) -> lorekeep_types::TokenUsage {
+        usage::settle(self.usage, || usage::count_request(request), || usage::count(&self.text))
+    }
+
+    fn finish(self, model: &ModelId, request: &ChatRequest) -> Result<Completion, ModelError> {
+        let usage = self.usage(request);
+        let finish = finish_reason(self.finish.as_deref().unwrap_or_default());
+        if self.text.trim().is_empty() {
+            let fault = match finish {
+                FinishReason::ContentFilter => ModelFault::ContentFilter,
+                _ => ModelFault::Empty { finish: finish.name().to_owned() },
+            };
+            let written = usage.completion;
+            let message = format!("the answer is empty (finish reason `{}`, {written} tokens written)", finish.name());
+            return Err(ModelError::new(fault, model, message).with_usage(usage));
+        }
+        Ok(Completion {
+            text: self.text,
+            finish,
+            usage,
+            model: self.model.filter(|name| !name.is_empty()).unwrap_or_else(|| model.model.clone()),
+            id: self.id.filter(|id| !id.is_empty()),
+            sources: self.sources,
+        })
+    }
+}
+
+/// The words of all wires for the same few reasons.
+fn finish_reason(word: &str) -> FinishReason {
+    match word.to_ascii_lowercase().as_str() {
+        "stop" | "end_turn" | "stop_sequence" | "eos_token" | "completed" => FinishReason::Stop,
+        "length" | "max_tokens" | "max_output_tokens" | "model_length" => FinishReason::Length,
+        "content_filter" | "safety" | "recitation" | "prohibited_content" | "blocklist" | "spii" | "refusal" => {
+            FinishReason::ContentFilter
+        }
+        _ => FinishReason::Other(word.to_owned()),
+    }
+}
+
+enum State {
+    /// More may come.
+    Open,
+    /// The provider said that nothing follows, or the body ended.
+    Ended,
+    /// It failed.
+    Failed(Box<ModelError>),
+    /// The last event was given.
+    Over,
+}
+
+/// A streamed answer in the middle of being read.
+struct Reading {
+    model: HttpChat,
+    call: Call,
+    body: BoxStream<'static, reqwest::Result<Bytes>>,
+    frames: Frames,
+    decoder: Box<dyn StreamDecoder>,
+    draft: Draft,
+    request: ChatRequest,
+    ready: VecDeque<String>,
+    deadline: std::time::Instant,
+    state: State,
+}
+
+impl Reading {
+    async fn next(&mut self) -> Option<Result<ChatEvent, ModelError>> {
+        loop {
+            if let Some(text) = self.ready.pop_front() {
+                return Some(Ok(ChatEvent::Text(text)));
+            }
+            match std::mem::replace(&mut self.state, State::Over) {
+                State::Over => return None,
+                State::Failed(error) => return Some(Err(*error)),
+                State::Ended => {
+                    let draft = std::mem::take(&mut self.draft);
+                    let done = draft.finish(&self.model.id, &self.request);
+                    return Some(done.map(|completion| ChatEvent::Done(Box::new(completion))));
+                }
+                State::Open => {
+                    self.state = State::Open;
+                    // What came before a failure is shown before it.
+                    if let Err(error) = self.read().await {
+                        self.state = State::Failed(Box::new(self.began(error)));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Reads on: the next bytes, or the end.
+    async fn read(&mut self) -> Result<(), ModelError> {
+        let exchange = self.model.http.exchange(&self.call, &self.model.id).until(self.deadline);
+        let frames = match exchange.next(&mut self.body).await? {
+            Some(bytes) => self.frames.push(&bytes).map_err(|_| {
+                ModelError::new(ModelFault::Malformed, &self.model.id, "a frame of the answer is too long")
+            })?,
+            None => {
+                let last = self.frames.finish();
+                // A body may end without the provider's mark, but not without a reason for stopping or usage.
+                let whole = |draft: &Draft| draft.finish.is_some() || draft.usage != RawUsage::default();
+                for frame in last {
+                    self.decode(&frame.event, &frame.data)?;
+                }
+                if !matches!(self.state, State::Ended) && !whole(&self.draft) {
+                    let message = "the answer broke off: the connection ended without the provider's mark";
+                    return Err(ModelError::new(ModelFault::Cut { began: false }, &self.model.id, message));
+                }
+                self.state = State::Ended;
+                return Ok(());
+            }
+        };
+        for frame in frames {
+            self.decode(&frame.event, &frame.data)?;
+            if matches!(self.state, State::Ended) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    fn decode(&mut self, event: &str, data: &[u8]) -> Result<(), ModelError> {
+        let pieces = self.decoder.frame(event, data).map_err(|fault| self.model.error(fault))?;
+        for piece in pieces {
+            if piece == Piece::End {
+                self.state = State::Ended;
+            }
+            self.ready.extend(self.draft.take(piece));
+        }
+        if self.draft.text.len() > MOST_TEXT {
+            let message = format!("the answer is longer than {} MiB", MOST_TEXT >> 20);
+            return Err(ModelError::new(ModelFault::Malformed, &self.model.id, message));
+        }
+        Ok(())
+    }
+
+    /// A failure after text had come is a cut answer, whose tokens were consumed all the same.
+    fn began(&self, mut error: ModelError) -> ModelError {
+        if self.draft.text.is_empty() {
+            return error;
+        }
+        if let ModelFault::Cut { began } = &mut error.fault {
+            *began = true;
+        }
+        let usage = self.draft.usage(&self.request);
+        error.with_usage(usage)
+    }
+}

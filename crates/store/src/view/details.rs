@@ -1,0 +1,119 @@
+//! Entities, relations and neighbours that queries read again and again, kept in memory.
+//!
+//! One question in LightRAG's modes reads hundreds of them, each several rows of the truth. What is kept is what the
+//! truth held when it was read: every entry carries the number of writes that the truth had seen before the read,
+//! so an entry is never served after a later write.
+
+use std::sync::Arc;
+
+use lorekeep_types::{EntityDetail, EntityId, RelationDetail, RelationId};
+use moka::sync::Cache;
+
+use crate::error::Result;
+use crate::truth::Truth;
+use crate::truth::reader::Reader;
+
+/// Bytes that entities, relations and lists of neighbours may take, each.
+const MOST_BYTES: u64 = 12 << 20;
+
+/// Number of writes before the read, and the row.
+type Key = (u64, i64);
+
+/// Weight and id of the relations of one entity, heaviest first.
+pub(super) type Touching = Arc<[(f64, i64)]>;
+
+/// See the module's text. Cheap to clone; clones share what they keep.
+#[derive(Clone, Debug)]
+pub(super) struct Details {
+    entities: Cache<Key, Arc<EntityDetail>>,
+    relations: Cache<Key, Arc<RelationDetail>>,
+    touching: Cache<Key, Touching>,
+}
+
+impl Details {
+    pub(super) fn new() -> Self {
+        Self {
+            entities: cache(|one: &Arc<EntityDetail>| {
+                one.key.len() + one.name.len() + one.description.len() + 8 * one.chunks.len() + names(&one.documents)
+            }),
+            relations: cache(|one: &Arc<RelationDetail>| {
+                one.source.1.len()
+                    + one.target.1.len()
+                    + one.keywords.len()
+                    + one.description.len()
+                    + 8 * one.chunks.len()
+                    + 16 * one.evidence.len()
+                    + names(&one.documents)
+            }),
+            touching: cache(|list: &Touching| 16 * list.len()),
+        }
+    }
+
+    /// Entities in the order asked for; unknown ones are left out.
+    pub(super) fn entities(&self, truth: &Truth, ids: &[EntityId]) -> Result<Vec<Arc<EntityDetail>>> {
+        let ids = ids.iter().map(|id| id.0);
+        read_through(&self.entities, truth, ids, |reader, id| Ok(reader.entity(EntityId(id))?.map(Arc::new)))
+    }
+
+    /// Relations in the order asked for; unknown ones are left out.
+    pub(super) fn relations(&self, truth: &Truth, ids: &[RelationId]) -> Result<Vec<Arc<RelationDetail>>> {
+        let ids = ids.iter().map(|id| id.0);
+        read_through(&self.relations, truth, ids, |reader, id| Ok(reader.relation(RelationId(id))?.map(Arc::new)))
+    }
+
+    /// Relations that touch one of `entities`, heaviest first (ties by id), at most `limit`.
+    pub(super) fn relations_of(
+        &self,
+        truth: &Truth,
+        entities: &[EntityId],
+        limit: usize,
+    ) -> Result<Vec<Arc<RelationDetail>>> {
+        let ids = entities.iter().map(|id| id.0);
+        let lists = read_through(&self.touching, truth, ids, |reader, id| {
+            reader.touching(EntityId(id)).map(|list| Some(list.into()))
+        })?;
+        // Each list is sorted already, so no more than `limit` of it can survive.
+        let mut found: Vec<(f64, i64)> = lists.iter().flat_map(|list| list.iter().take(limit).copied()).collect();
+        found.sort_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+        found.dedup_by_key(|(_, id)| *id);
+        let ids: Vec<_> = found.iter().take(limit).map(|(_, id)| RelationId(*id)).collect();
+        self.relations(truth, &ids)
+    }
+}
+
+fn names(names: &[String]) -> usize {
+    names.iter().map(|name| name.len() + 24).sum()
+}
+
+fn cache<T: Clone + Send + Sync + 'static>(bytes: impl Fn(&T) -> usize + Send + Sync + 'static) -> Cache<Key, T> {
+    // What an entry takes beside its text: the structure itself and the cache's own bookkeeping.
+    let weight = move |_: &Key, value: &T| u32::try_from(bytes(value) + 400).unwrap_or(u32::MAX);
+    Cache::builder().max_capacity(MOST_BYTES).weigher(weight).build()
+}
+
+/// Takes what is kept and reads the rest in one transaction.
+fn read_through<T: Clone + Send + Sync + 'static>(
+    cache: &Cache<Key, T>,
+    truth: &Truth,
+    ids: impl Iterator<Item = i64>,
+    read: impl Fn(&Reader<'_>, i64) -> Result<Option<T>>,
+) -> Result<Vec<T>> {
+    let writes = truth.writes();
+    let mut reader = None;
+    let mut values = Vec::with_capacity(ids.size_hint().0);
+    for id in ids {
+        if let Some(kept) = cache.get(&(writes, id)) {
+            values.push(kept);
+            continue;
+        }
+        let reader = match &mut reader {
+            Some(reader) => reader,
+            None => reader.insert(truth.read()?),
+        };
+        if let Some(value) = read(reader, id)? {
+            cache.insert((writes, id), value.clone());
+            values.push(value);
+        }
+    }
+    Ok(values)
+}
