@@ -115,6 +115,8 @@ async function keyboard(page, url, question) {
   await page.keyboard.press('Enter');
   await page.locator('.pane').waitFor();
   await page.keyboard.press('Escape');
+  // Closing gives the focus back a frame later; a key pressed before that would lose it again.
+  await page.waitForFunction(() => document.activeElement?.classList.contains('cite'));
   await page.keyboard.press('/');
   assert.ok(await page.locator('textarea').evaluate((box) => box === document.activeElement), '`/` goes to the box');
   await page.keyboard.type('g d');
