@@ -52,7 +52,7 @@ impl App {
         let config = Config::resolve(&layers).map_err(configuration)?;
         let workspace = match &global.workspace {
             Some(name) => WorkspaceName::parse(name)?,
-            None => WorkspaceName::default_workspace(),
+            None => WorkspaceName::parse(&config.workspace)?,
         };
         Ok(Self { global, config, workspace })
     }

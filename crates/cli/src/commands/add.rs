@@ -1,4 +1,5 @@
-//! `lorekeep add`: files, folders and standard input into the workspace, with progress and a result sheet.
+//! `lorekeep add`: files, folders, web addresses and standard input into the workspace, with progress and a result
+//! sheet.
 
 use std::io::Read;
 use std::path::PathBuf;
@@ -13,7 +14,7 @@ use super::walk::{self, Found};
 use super::{progress, walk::Walked};
 use crate::app::App;
 use crate::client::{ApiError, Client, FilePart, encode};
-use crate::commands::watch;
+use crate::commands::{fetch, watch};
 use crate::output::{self, Exit, counted};
 
 /// Most files and bytes sent in one upload: each upload is one transaction.
@@ -23,7 +24,7 @@ const BATCH_BYTES: usize = 8 << 20;
 /// Arguments of `add`.
 #[derive(Args, Debug)]
 pub struct Add {
-    /// Files and folders; `-` reads standard input
+    /// Files, folders and http(s) addresses; `-` reads standard input
     #[arg(required = true)]
     pub paths: Vec<PathBuf>,
     /// Name of the document read from standard input
@@ -58,9 +59,17 @@ async fn add(app: &App, args: &Add, client: &Client) -> Result<Exit> {
     if args.paths.iter().any(|path| path.as_os_str() == "-") {
         return add_stdin(app, args, client).await;
     }
-    let walked = walk::walk(&args.paths, &extensions(client).await?)?;
+    let (addresses, paths): (Vec<PathBuf>, Vec<PathBuf>) =
+        args.paths.iter().cloned().partition(|path| path.to_str().is_some_and(fetch::is_address));
+    let walked = walk::walk(&paths, &extensions(client).await?)?;
     if args.dry_run {
-        return dry_run(app, &walked);
+        return dry_run(app, &walked, &addresses);
+    }
+    if !addresses.is_empty() {
+        let exit = add_addresses(app, args, client, &addresses).await?;
+        if paths.is_empty() || exit == Exit::Interrupted {
+            return Ok(exit);
+        }
     }
     announce(app, &walked);
     let mut exit = if walked.unreadable.is_empty() { Exit::Ok } else { Exit::PartlyFailed };
@@ -79,7 +88,7 @@ async fn add(app: &App, args: &Add, client: &Client) -> Result<Exit> {
         }
     }
     if args.watch && exit != Exit::Interrupted {
-        watch::folders(app, client, &args.paths, &args.tags).await?;
+        watch::folders(app, client, &paths, &args.tags).await?;
     }
     Ok(exit)
 }
@@ -105,17 +114,37 @@ fn announce(app: &App, walked: &Walked) {
     app.say(&format!("Indexing {}{left}", counted(walked.files.len() as u64, "file")));
 }
 
-fn dry_run(app: &App, walked: &Walked) -> Result<Exit> {
+fn dry_run(app: &App, walked: &Walked, addresses: &[PathBuf]) -> Result<Exit> {
+    let addresses = addresses.iter().map(|address| address.display().to_string());
+    let names: Vec<String> = addresses.chain(walked.files.iter().map(|found| found.name.clone())).collect();
     if app.global.json {
-        let names: Vec<_> = walked.files.iter().map(|found| &found.name).collect();
         output::json(&serde_json::json!({ "files": names, "left_out": walked.left_out }))?;
     } else {
-        for found in &walked.files {
-            output::line(&found.name);
-        }
-        app.say(&format!("{} would be added; nothing was changed.", counted(walked.files.len() as u64, "file")));
+        names.iter().for_each(|name| output::line(name));
+        app.say(&format!("{} would be added; nothing was changed.", counted(names.len() as u64, "document")));
     }
     Ok(Exit::Ok)
+}
+
+/// Fetches addresses one after the other; one that cannot be fetched does not stop the rest.
+async fn add_addresses(app: &App, args: &Add, client: &Client, addresses: &[PathBuf]) -> Result<Exit> {
+    let (mut jobs, mut first_failure) = (Vec::new(), None);
+    for address in addresses.iter().filter_map(|address| address.to_str()) {
+        app.say(&format!("Fetching {address}"));
+        match fetch::fetch(address, app.config.max_file_bytes).await {
+            Ok(file) => extend(client, &[file], &args.tags, &mut jobs).await?,
+            Err(error) if addresses.len() == 1 => return Err(error),
+            Err(error) => {
+                app.say(&format!("✗ {error:#}"));
+                first_failure = first_failure.or(Some(error));
+            }
+        }
+    }
+    if let Some(error) = first_failure.take_if(|_| jobs.is_empty()) {
+        return Err(error);
+    }
+    let ended = if args.no_wait { Exit::Ok } else { progress::follow(app, client, &jobs).await? };
+    Ok(if ended == Exit::Ok && first_failure.is_some() { Exit::PartlyFailed } else { ended })
 }
 
 async fn add_stdin(app: &App, args: &Add, client: &Client) -> Result<Exit> {

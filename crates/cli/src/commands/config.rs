@@ -111,6 +111,14 @@ fn user_file() -> Result<PathBuf> {
 }
 
 fn set(global: &Global, key: &str, value: &str) -> Result<Exit> {
+    let path = write(global, key, value)?;
+    output::line(&format!("{key} = {value}   ({})", path.display()));
+    Ok(Exit::Ok)
+}
+
+/// Sets a key in the user's file, or in the one named by `--config`; returns the file. Nothing changes when the
+/// outcome would not be valid.
+pub fn write(global: &Global, key: &str, value: &str) -> Result<PathBuf> {
     let key = known(key)?;
     let path = global.config.clone().map_or_else(user_file, Ok)?;
     let text = std::fs::read_to_string(&path).unwrap_or_default();
@@ -134,8 +142,7 @@ fn set(global: &Global, key: &str, value: &str) -> Result<Exit> {
     let trial = Global { config: Some(candidate.path().to_owned()), ..global.clone() };
     App::new(trial, vec![])?;
     candidate.persist(&path).with_context(|| format!("cannot write {}", path.display()))?;
-    output::line(&format!("{} = {value}   ({})", key.path, path.display()));
-    Ok(Exit::Ok)
+    Ok(path)
 }
 
 fn init() -> Result<Exit> {

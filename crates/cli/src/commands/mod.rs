@@ -8,6 +8,7 @@ pub mod config;
 pub mod docs;
 pub mod doctor;
 pub mod eval;
+pub mod fetch;
 pub mod graph;
 pub mod jobs;
 pub mod meta;

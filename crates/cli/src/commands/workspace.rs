@@ -1,13 +1,15 @@
-//! `lorekeep workspace`: list, create and remove workspaces.
+//! `lorekeep workspace`: list, create, copy and remove workspaces, and choose the usual one.
 
 use anyhow::Result;
 use axum::body::Body;
 use axum::http::Method;
 use clap::Subcommand;
+use lorekeep_types::Error;
 use serde_json::{Value, json};
 
 use crate::app::App;
-use crate::client::escape;
+use crate::client::{Client, escape};
+use crate::commands::config;
 use crate::output::{self, Exit};
 
 /// Subcommands of `workspace`.
@@ -19,6 +21,18 @@ pub enum Workspace {
     Create {
         /// 1 to 64 letters, digits, `_` or `-`
         name: String,
+    },
+    /// Make a workspace the one that commands work in, unless --workspace names another
+    Use {
+        /// Its name
+        name: String,
+    },
+    /// Copy a workspace with everything in it, while it is in use
+    Copy {
+        /// The workspace to copy
+        from: String,
+        /// Name of the copy, which must not exist
+        to: String,
     },
     /// Remove one with everything in it
     Rm {
@@ -38,6 +52,8 @@ pub async fn run(app: &App, args: &Workspace) -> Result<Exit> {
     let answer = match args {
         Workspace::List => client.get::<Value>("/v1/workspaces").await,
         Workspace::Create { name } => client.call(Method::POST, "/v1/workspaces", &json!({ "name": name })).await,
+        Workspace::Use { name } => choose(app, &client, name).await,
+        Workspace::Copy { from, to } => copy(&client, from, to).await,
         Workspace::Rm { name } => {
             let path = format!("/v1/workspaces/{}", escape(name));
             client.bytes(Method::DELETE, &path, "", Body::empty()).await.map(|_| json!({ "removed": name }))
@@ -52,9 +68,32 @@ pub async fn run(app: &App, args: &Workspace) -> Result<Exit> {
     match args {
         Workspace::List => table(&answer),
         Workspace::Create { name } => output::line(&format!("Created workspace `{name}`.")),
+        Workspace::Use { name } => output::line(&format!("Commands now work in workspace `{name}`.")),
+        Workspace::Copy { from, to } => output::line(&format!("Copied workspace `{from}` to `{to}`.")),
         Workspace::Rm { name } => output::line(&format!("Removed workspace `{name}`.")),
     }
     Ok(Exit::Ok)
+}
+
+/// Writes the choice into the user's configuration, after asking whether there is such a workspace.
+async fn choose(app: &App, client: &Client, name: &str) -> Result<Value> {
+    let all: Value = client.get("/v1/workspaces").await?;
+    let known = all["workspaces"].as_array().into_iter().flatten().any(|one| one["name"] == name);
+    if !known {
+        let hint = format!("lorekeep workspace create {name}");
+        return Err(Error::not_found("workspace", name).hint(hint).into());
+    }
+    config::write(&app.global, "workspace.name", name)?;
+    Ok(json!({ "workspace": name }))
+}
+
+/// An export that flows into an import; nothing is left behind when either fails.
+async fn copy(client: &Client, from: &str, to: &str) -> Result<Value> {
+    let export = format!("/v1/workspaces/{}/export", escape(from));
+    let import = format!("/v1/workspaces/{}/import", escape(to));
+    let archive = client.stream(Method::GET, &export, "", Body::empty()).await?;
+    let answer = client.bytes(Method::POST, &import, "application/octet-stream", archive).await?;
+    Ok(serde_json::from_slice(&answer)?)
 }
 
 fn table(answer: &Value) {

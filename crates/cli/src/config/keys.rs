@@ -12,6 +12,8 @@ pub enum Kind {
     Address,
     /// A whole number in an inclusive range.
     Number(u64, u64),
+    /// The name of a workspace.
+    Name,
     /// One of a few words.
     Choice(&'static [&'static str]),
 }
@@ -23,6 +25,7 @@ impl Kind {
             Self::Folder => "folder".to_owned(),
             Self::Folders => "folders, separated by `:`".to_owned(),
             Self::Address => "HOST:PORT".to_owned(),
+            Self::Name => "1 to 64 letters, digits, `_` or `-`".to_owned(),
             Self::Number(least, most) => format!("{least} to {most}"),
             Self::Choice(words) => words.join(", "),
         }
@@ -56,6 +59,12 @@ pub static KEYS: &[Key] = &[
         kind: Kind::Folder,
         default: "",
         help: "the data folder; empty means `lorekeep` in the user's data folder",
+    },
+    Key {
+        path: "workspace.name",
+        kind: Kind::Name,
+        default: "default",
+        help: "the workspace that commands work in unless --workspace names another",
     },
     Key {
         path: "server.bind",

@@ -4,6 +4,7 @@ use std::net::ToSocketAddrs;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
+use lorekeep_types::WorkspaceName;
 
 use super::keys::{KEYS, Kind};
 use super::layers::Layers;
@@ -13,6 +14,8 @@ use super::layers::Layers;
 pub struct Config {
     /// The data folder.
     pub data_dir: PathBuf,
+    /// The workspace of commands that name none.
+    pub workspace: String,
     /// Address to listen on.
     pub bind: String,
     /// Largest upload, bytes.
@@ -53,6 +56,7 @@ impl Config {
         let folder = |path: &str| Some(text(path)).filter(|value| !value.is_empty()).map(|value| expand(&value));
         Ok(Self {
             data_dir: folder("data.dir").or_else(default_data_dir).unwrap_or_else(|| PathBuf::from("lorekeep-data")),
+            workspace: text("workspace.name"),
             bind: text("server.bind"),
             max_body_bytes: number("server.max_body_mib").unwrap_or(256) << 20,
             max_concurrent_requests: number("server.max_concurrent_requests").unwrap_or(64),
@@ -84,6 +88,7 @@ fn faults(layers: &Layers) -> Vec<String> {
         }
         let valid = match key.kind {
             Kind::Folder | Kind::Folders => true,
+            Kind::Name => WorkspaceName::parse(value).is_ok(),
             Kind::Address => value.to_socket_addrs().is_ok(),
             Kind::Number(least, most) => value.parse::<u64>().is_ok_and(|number| (least..=most).contains(&number)),
             Kind::Choice(words) => words.contains(&value),
