@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::response::sse::{Event, KeepAlive, Sse};
 use futures::Stream;
 use futures::stream::unfold;
-use lorekeep_types::{JobEvent, JobId, JobState, PageRequest, Result};
+use lorekeep_types::{JobCounts, JobEvent, JobId, JobState, PageRequest, Result};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::broadcast::Receiver;
 use tokio::sync::broadcast::error::RecvError;
@@ -99,8 +99,8 @@ impl Follower {
             if job != wanted {
                 return;
             }
-            if let JobEvent::Progress { state, .. } = &event {
-                self.ended = has_ended(*state);
+            if let JobEvent::Progress { state, counts, .. } = &event {
+                self.ended = has_ended(*state, counts);
             }
         }
         self.pending.push_back(event.into());
@@ -111,7 +111,7 @@ impl Follower {
         let engine = self.app.engine();
         if let Some(id) = &self.job {
             let job = engine.job(&self.scope, id).await?;
-            self.ended = has_ended(job.state);
+            self.ended = has_ended(job.state, &job.counts);
             self.pending.push_back(dto::JobEvent::of_job(&job));
             return Ok(());
         }
@@ -123,6 +123,7 @@ impl Follower {
     }
 }
 
-const fn has_ended(state: JobState) -> bool {
-    matches!(state, JobState::Done | JobState::Cancelled)
+/// A cancelled job ends with the last of the documents that were in hand.
+const fn has_ended(state: JobState, counts: &JobCounts) -> bool {
+    matches!(state, JobState::Done | JobState::Cancelled) && counts.open == 0
 }
