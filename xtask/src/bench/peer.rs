@@ -3,9 +3,9 @@
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
-use serde_json::json;
+use serde_json::{Value, json};
 
-use super::{binary, results};
+use super::{binary, write};
 use crate::run::run;
 
 /// Copies the benchmark, makes it ready, and runs both targets in turns.
@@ -31,8 +31,8 @@ pub fn measure(bench: &Path) -> Result<()> {
         "inspect": null,
     });
     std::fs::write(work.join("ours.json"), ours.to_string()).context("cannot write ours.json")?;
-    let out = results().join("peer");
-    std::fs::create_dir_all(&out)?;
+    // The benchmark writes this file, and beside it the same as a table.
+    let raw = work.join("peer.json");
     run(
         &work,
         "venv/bin/python",
@@ -49,7 +49,22 @@ pub fn measure(bench: &Path) -> Result<()> {
             "--concurrency",
             "1,8",
             "--out",
-            &out.display().to_string(),
+            &raw.display().to_string(),
         ],
-    )
+    )?;
+    publish(&raw)
+}
+
+/// Keeps the figures without what belongs to this machine, and says above the table what was compared.
+fn publish(raw: &Path) -> Result<()> {
+    let text = std::fs::read_to_string(raw).with_context(|| format!("cannot read {}", raw.display()))?;
+    let all: Value = serde_json::from_str(&text).context("the benchmark wrote something else than JSON")?;
+    let table = std::fs::read_to_string(raw.with_extension("md")).context("the benchmark wrote no table")?;
+    let page = format!(
+        "# Side by side with LightRAG server 1.5.7\n\n`cargo xtask bench peer`: 200 documents of one passage, both servers in \
+         turns on the same two cores. The peer calls a model that answers at once and costs nothing (stub), as its \
+         pipeline needs one; Lorekeep uses its built-in extractor and embedder, and its full answers are quotes. Not the \
+         same work, then, but the same requests and the same documents.\n\n{table}"
+    );
+    write("peer", &all["targets"], &page)
 }
