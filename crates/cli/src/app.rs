@@ -21,6 +21,8 @@ pub struct App {
     pub global: Global,
     /// Configuration as resolved.
     pub config: Config,
+    /// What it was read from.
+    pub sources: Sources,
     /// The workspace.
     pub workspace: WorkspaceName,
 }
@@ -48,13 +50,14 @@ pub fn sources(global: &Global, flags: Vec<(&'static str, &'static str, String)>
 impl App {
     /// Reads and resolves the configuration.
     pub fn new(global: Global, flags: Vec<(&'static str, &'static str, String)>) -> Result<Self> {
-        let layers = Layers::read(&sources(&global, flags)).map_err(configuration)?;
-        let config = Config::resolve(&layers).map_err(configuration)?;
+        let sources = sources(&global, flags);
+        let layers = Layers::read(&sources).map_err(configuration)?;
+        let config = Config::resolve(&layers, &sources.environment).map_err(configuration)?;
         let workspace = match &global.workspace {
             Some(name) => WorkspaceName::parse(name)?,
             None => WorkspaceName::parse(&config.workspace)?,
         };
-        Ok(Self { global, config, workspace })
+        Ok(Self { global, config, sources, workspace })
     }
 
     /// Whether progress and notes are wanted.
@@ -80,7 +83,7 @@ impl App {
         }
         let started = Instant::now();
         loop {
-            match wire::open(&self.config) {
+            match wire::open(&self.config, self.sources.clone()) {
                 Ok(node) => return Ok(Client::local(node, self.workspace.clone())),
                 Err(error) if error.code() == ErrorCode::Locked => {
                     if let Some(holder) = wire::holder(&self.config.data_dir)
@@ -101,7 +104,7 @@ impl App {
 
     /// Opens the data folder in this process, for commands that serve from it.
     pub fn node(&self) -> Result<Node> {
-        Ok(wire::open(&self.config)?)
+        Ok(wire::open(&self.config, self.sources.clone())?)
     }
 
     /// A note on stderr unless `--quiet`.

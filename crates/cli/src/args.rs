@@ -74,7 +74,7 @@ pub enum Command {
     Start(commands::start::Start),
     /// Serve the API and the page
     Serve(commands::serve::Serve),
-    /// Index files, folders or standard input
+    /// Index files, folders, web addresses or standard input
     Add(commands::add::Add),
     /// Ask a question and get a cited answer
     Ask(commands::ask::Ask),
@@ -91,7 +91,7 @@ pub enum Command {
     /// Look into the knowledge graph
     #[command(subcommand)]
     Graph(commands::graph::Graph),
-    /// List, create and remove workspaces
+    /// List, create, copy, choose and remove workspaces
     #[command(subcommand)]
     Workspace(commands::workspace::Workspace),
     /// Rebuild the indexes while the old ones serve
@@ -100,6 +100,11 @@ pub enum Command {
     Export(commands::archive::Export),
     /// Make a workspace from an exported file
     Import(commands::archive::Import),
+    /// Choose, try and list the models that write
+    #[command(subcommand)]
+    Model(commands::model::Model),
+    /// Show what models were used for and what that cost
+    Usage(commands::usage::Usage),
     /// Measure retrieval and quoting on a BEIR-style folder
     Eval(commands::eval::Eval),
     /// Show, check and change the configuration

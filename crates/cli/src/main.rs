@@ -7,6 +7,7 @@ mod args;
 mod client;
 mod commands;
 mod config;
+mod live;
 mod output;
 mod ports;
 mod wire;

@@ -24,6 +24,8 @@ pub enum Exit {
     Configuration,
     /// A service cannot be reached.
     Unreachable,
+    /// A budget does not allow it.
+    BudgetReached,
     /// The arguments are wrong.
     Usage,
     /// The user interrupted.
@@ -40,6 +42,7 @@ impl From<Exit> for ExitCode {
             Exit::PartlyFailed => 4,
             Exit::Configuration => 5,
             Exit::Unreachable => 6,
+            Exit::BudgetReached => 7,
             Exit::Interrupted => 130,
         })
     }
@@ -160,7 +163,10 @@ fn exit_of_code(code: ErrorCode) -> Exit {
         ErrorCode::InvalidRequest => Exit::Usage,
         ErrorCode::NotFound => Exit::NothingFound,
         ErrorCode::Configuration => Exit::Configuration,
-        ErrorCode::Upstream | ErrorCode::Timeout | ErrorCode::Busy => Exit::Unreachable,
+        ErrorCode::Upstream | ErrorCode::UpstreamUnavailable | ErrorCode::Timeout | ErrorCode::Busy => {
+            Exit::Unreachable
+        }
+        ErrorCode::BudgetExceeded => Exit::BudgetReached,
         ErrorCode::Cancelled => Exit::Interrupted,
         _ => Exit::Failed,
     }

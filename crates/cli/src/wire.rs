@@ -11,14 +11,18 @@ use lorekeep_models::{O200k, StaticEmbedder};
 use lorekeep_parse::{Limits, Parser};
 use lorekeep_server::{AppState, Build, Readiness, ScanFolder, ServerSettings};
 use lorekeep_store::{Holder, Store};
-use lorekeep_types::{Clock, DocumentParser, Error, ErrorCode, Result};
+use lorekeep_types::{Clock, DocumentParser, Error, ErrorCode, Ledger, ModelDesk, Models, Result};
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
 use crate::client::Node;
 use crate::commands::scan::InputFolder;
-use crate::config::Config;
+use crate::config::{Config, Sources};
+use crate::live::LiveGateway;
 use crate::ports::{SystemClock, UuidIds};
+
+/// How often the ledger is looked through for calls that were lost.
+const SWEEP: Duration = Duration::from_secs(10);
 
 /// Running requests may go on this long after a stop was asked for.
 const GRACE: Duration = Duration::from_secs(20);
@@ -27,9 +31,12 @@ const GRACE: Duration = Duration::from_secs(20);
 ///
 /// # Errors
 /// `Locked` when another process holds the folder; whatever the store says otherwise.
-pub fn open(config: &Config) -> Result<Node> {
+pub fn open(config: &Config, sources: Sources) -> Result<Node> {
     let store = open_store(&config.data_dir)?;
-    let engine = build(config, Arc::clone(&store), Arc::new(parser(config)))?;
+    let ledger = store.ledger();
+    let gateway = Arc::new(LiveGateway::new(config, sources, Arc::clone(&ledger), Arc::new(SystemClock))?);
+    let models = Arc::clone(&gateway) as Arc<dyn Models>;
+    let engine = build(config, Arc::clone(&store), Arc::new(parser(config)), Some(models))?;
     let settings = server_settings(config);
     let readiness = Readiness::default();
     let scan = config.input_dir.clone().map(|folder| {
@@ -40,16 +47,19 @@ pub fn open(config: &Config) -> Result<Node> {
         clock: Arc::new(SystemClock),
         ids: Arc::new(UuidIds),
         scan,
+        models: Some(Arc::clone(&gateway) as Arc<dyn ModelDesk>),
+        ledger: Arc::clone(&ledger),
         readiness: readiness.clone(),
         build: Build { version: env!("CARGO_PKG_VERSION"), commit: option_env!("LOREKEEP_COMMIT") },
         folder: config.data_dir.display().to_string(),
     };
-    Ok(Node { router: lorekeep_server::router(state, settings.clone()), engine, readiness, settings, store })
+    let router = lorekeep_server::router(state, settings.clone());
+    Ok(Node { router, engine, readiness, settings, store, gateway, ledger })
 }
 
 /// An engine over `folder` with a parser of the caller's.
 pub fn engine(config: &Config, folder: &Path, parser: Arc<dyn DocumentParser>) -> Result<Engine> {
-    build(config, open_store(folder)?, parser)
+    build(config, open_store(folder)?, parser, None)
 }
 
 /// Opens or makes a data folder; a new one gets the default workspace.
@@ -58,10 +68,16 @@ fn open_store(folder: &Path) -> Result<Arc<Store>> {
     Ok(Arc::new(store))
 }
 
-fn build(config: &Config, store: Arc<Store>, parser: Arc<dyn DocumentParser>) -> Result<Engine> {
+fn build(
+    config: &Config,
+    store: Arc<Store>,
+    parser: Arc<dyn DocumentParser>,
+    models: Option<Arc<dyn Models>>,
+) -> Result<Engine> {
     Engine::new(EngineParts {
         store,
         embedder: Some(Arc::new(StaticEmbedder)),
+        models,
         tokens: Arc::new(O200k::default()),
         parser,
         clock: Arc::new(SystemClock),
@@ -97,6 +113,7 @@ fn server_settings(config: &Config) -> ServerSettings {
         max_upload_memory: config.max_body_bytes.saturating_mul(2),
         max_concurrent_requests: config.max_concurrent_requests,
         request_timeout: Duration::from_secs(config.request_timeout_s),
+        answer_timeout: Duration::from_secs(config.answer_timeout_s),
         grace: GRACE,
         ..ServerSettings::default()
     }
@@ -123,9 +140,38 @@ pub fn url_of(listener: &TcpListener) -> AnyResult<String> {
 /// Serves until Ctrl-C or SIGTERM.
 pub async fn serve(node: &Node, listener: TcpListener) -> AnyResult<()> {
     node.engine.start().await?;
-    lorekeep_server::serve(listener, node.router.clone(), node.readiness.clone(), &node.settings, stop_signal())
-        .await
-        .context("the server stopped")
+    let serving =
+        lorekeep_server::serve(listener, node.router.clone(), node.readiness.clone(), &node.settings, stop_signal());
+    tokio::select! {
+        served = serving => served.context("the server stopped"),
+        () = node.gateway.follow() => Ok(()),
+        () = sweep(Arc::clone(&node.ledger)) => Ok(()),
+    }
+}
+
+/// Closes calls whose process died, and tells of budgets that are used up.
+async fn sweep(ledger: Arc<dyn Ledger>) {
+    let mut ticks = tokio::time::interval(SWEEP);
+    loop {
+        ticks.tick().await;
+        let ledger = Arc::clone(&ledger);
+        let swept = tokio::task::spawn_blocking(move || {
+            let lost = ledger.sweep(SystemClock.now_ms())?;
+            Ok::<_, Error>((lost, ledger.take_alerts()?))
+        });
+        match swept.await {
+            Ok(Ok((lost, alerts))) => {
+                if lost > 0 {
+                    tracing::warn!(calls = lost, "calls of models ended without a word and were charged as foreseen");
+                }
+                for alert in alerts {
+                    tracing::warn!(scope = %alert.scope, window = alert.window.name(), percent = alert.percent, "a budget is used up to this part");
+                }
+            }
+            Ok(Err(error)) => tracing::error!(%error, "the ledger could not be swept"),
+            Err(error) => tracing::error!(%error, "the ledger could not be swept"),
+        }
+    }
 }
 
 async fn stop_signal() {

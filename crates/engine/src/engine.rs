@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lorekeep_types::{
-    Clock, DocumentParser, EmbeddingModel, Error, ErrorCode, Format, Ids, RequestContext, Result, Snapshot, Store,
-    TokenCounter, Workspace,
+    Clock, DocumentParser, EmbeddingModel, Error, ErrorCode, Format, Ids, Models, RequestContext, Result, Snapshot,
+    Store, TokenCounter, Workspace,
 };
 
 use crate::ingest::Ingest;
@@ -19,6 +19,8 @@ pub struct EngineParts {
     pub store: Arc<dyn Store>,
     /// The embedding model; without one there are no vectors and dense retrieval is off.
     pub embedder: Option<Arc<dyn EmbeddingModel>>,
+    /// The models that write; without any, answers are quoted.
+    pub models: Option<Arc<dyn Models>>,
     /// Counts tokens of chunks and descriptions.
     pub tokens: Arc<dyn TokenCounter>,
     /// Reads documents.

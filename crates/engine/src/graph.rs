@@ -54,8 +54,12 @@ impl Engine {
         ctx: &RequestContext,
         entity: EntityId,
         limit: usize,
-    ) -> Result<Vec<Arc<RelationDetail>>> {
-        self.reading(ctx, move |snapshot| snapshot.relations_of(&[entity], limit)).await
+    ) -> Result<Vec<RelationDetail>> {
+        self.reading(ctx, move |snapshot| {
+            let found = snapshot.relations_of(&[entity], limit)?;
+            Ok(found.into_iter().map(Arc::unwrap_or_clone).collect())
+        })
+        .await
     }
 
     /// The relation between two entities, in either direction; `None` when there is none.

@@ -20,4 +20,5 @@ mod workspaces;
 pub use chunk::chunk_document;
 pub use engine::{Engine, EngineParts};
 pub use jobs::AddRequest;
+pub use query::{AskEvent, AskStream};
 pub use settings::{ChunkSettings, ChunkStrategy, EngineSettings, IngestSettings};

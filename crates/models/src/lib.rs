@@ -1,5 +1,9 @@
-//! Everything that runs or calls a model: the built-in embedder, the token counters, and the providers.
+//! Everything that runs or calls a model: the built-in embedder, the token counters, and the gateway: providers, the
+//! layers around them, and prices.
 
+pub mod gateway;
+pub mod layer;
+pub mod price;
 pub mod provider;
 mod static_embedder;
 mod tokens;

@@ -26,6 +26,8 @@ pub struct ServerSettings {
     pub max_event_streams: usize,
     /// Time limit of a question, a search or a graph request.
     pub request_timeout: Duration,
+    /// Time limit of an answer that a model may write; retrieval is a part of it.
+    pub answer_timeout: Duration,
     /// Silence after which an event stream sends a comment, so that proxies keep it open.
     pub keep_alive: Duration,
     /// How long running requests may go on after shutdown was asked for.
@@ -45,6 +47,7 @@ impl Default for ServerSettings {
             max_concurrent_requests: 64,
             max_event_streams: 256,
             request_timeout: Duration::from_secs(60),
+            answer_timeout: Duration::from_secs(300),
             keep_alive: Duration::from_secs(15),
             grace: Duration::from_secs(20),
         }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use lorekeep_engine::Engine;
-use lorekeep_types::{Clock, Error, ErrorCode, Ids, Result, WorkspaceName};
+use lorekeep_types::{Clock, Error, ErrorCode, Ids, Ledger, ModelDesk, Result, WorkspaceName};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
@@ -82,6 +82,10 @@ pub struct AppState {
     pub ids: Arc<dyn Ids>,
     /// The folder of LightRAG's scan, if one is configured.
     pub scan: Option<Arc<dyn ScanFolder>>,
+    /// Models that are called, if any provider is configured.
+    pub models: Option<Arc<dyn ModelDesk>>,
+    /// What calling them took.
+    pub ledger: Arc<dyn Ledger>,
     /// Start and stop.
     pub readiness: Readiness,
     /// Version.

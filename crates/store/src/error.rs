@@ -37,9 +37,11 @@ pub(crate) enum StoreError {
         /// What the lock file says about the other process.
         holder: Option<crate::folder::Holder>,
     },
-    /// The workspace was written by a newer release.
-    #[error("the workspace has format {found}; this release reads formats up to {supported}")]
+    /// The file was written by a newer release.
+    #[error("the {name} has format {found}; this release reads formats up to {supported}")]
     NewerFormat {
+        /// What the file is, e.g. `workspace`.
+        name: &'static str,
         /// Format found.
         found: i64,
         /// Newest format known.
@@ -109,7 +111,7 @@ impl StoreError {
         }
     }
 
-    fn hint(&self) -> Option<&'static str> {
+    pub(crate) fn hint(&self) -> Option<&'static str> {
         match self.code() {
             ErrorCode::StorageFull => Some("free space or make the data folder writable; nothing was lost"),
             ErrorCode::Locked => Some("stop that process, or let this command talk to it"),

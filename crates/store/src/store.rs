@@ -9,10 +9,11 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use lorekeep_types::{Workspace, WorkspaceName, WorkspaceSummary};
+use lorekeep_types::{Ledger, Workspace, WorkspaceName, WorkspaceSummary};
 
 use crate::error::{Result, StoreError};
 use crate::folder::{self, Folder};
+use crate::ledger::SqliteLedger;
 use crate::truth::connection::Place;
 use crate::truth::{Truth, archive};
 use crate::workspace::LocalWorkspace;
@@ -25,6 +26,7 @@ type Slot = Arc<Mutex<Option<Arc<LocalWorkspace>>>>;
 pub struct Store {
     folder: Option<Arc<Folder>>,
     slots: Mutex<BTreeMap<WorkspaceName, Slot>>,
+    ledger: Arc<SqliteLedger>,
 }
 
 impl Store {
@@ -41,7 +43,8 @@ impl Store {
     /// # Errors
     /// When memory cannot be had.
     pub fn in_memory() -> lorekeep_types::Result<Self> {
-        let store = Self { folder: None, slots: Mutex::default() };
+        let ledger = Arc::new(SqliteLedger::in_memory()?);
+        let store = Self { folder: None, slots: Mutex::default(), ledger };
         store.create(&WorkspaceName::default_workspace())?;
         Ok(store)
     }
@@ -57,10 +60,18 @@ impl Store {
         }
     }
 
+    /// The ledger of model calls of all workspaces, shared by all who ask. While any of them has it, the data
+    /// folder stays held.
+    #[must_use]
+    pub fn ledger(&self) -> Arc<dyn Ledger> {
+        Arc::<SqliteLedger>::clone(&self.ledger)
+    }
+
     fn open_folder(path: &Path, now_ms: i64) -> Result<Self> {
         let folder = Arc::new(Folder::open(path, now_ms)?);
         let fresh = folder.is_fresh();
-        let store = Self { folder: Some(folder), slots: Mutex::default() };
+        let ledger = Arc::new(SqliteLedger::of(Arc::clone(&folder), now_ms)?);
+        let store = Self { folder: Some(folder), slots: Mutex::default(), ledger };
         if fresh {
             store.create(&WorkspaceName::default_workspace())?;
         }

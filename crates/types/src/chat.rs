@@ -206,6 +206,8 @@ pub struct Completion {
     pub id: Option<String>,
     /// Pages of the web, in the order of the numbers in the text.
     pub sources: Vec<WebSource>,
+    /// What it cost in nano-USD by the configured prices; `None` when the price is unknown. Providers leave it empty.
+    pub cost: Option<i64>,
 }
 
 /// A step of a streamed answer.

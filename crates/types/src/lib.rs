@@ -5,6 +5,7 @@
 //! ([`Store`], [`Workspace`], [`Snapshot`], [`EmbeddingModel`], [`DocumentParser`] …) through which
 //! the engine reaches the rest of the world.
 
+mod audio;
 mod chat;
 mod chunk;
 mod context;
@@ -13,8 +14,10 @@ mod error;
 mod graph;
 mod id;
 mod job;
+mod ledger;
 mod model;
 mod model_port;
+mod models;
 mod parser;
 mod phrase_graph;
 mod query;
@@ -24,6 +27,7 @@ mod span;
 mod store;
 mod usage;
 
+pub use audio::{AudioFormat, Recording, Speech, SpeechModel, Transcript, TranscriptionModel, Utterance};
 pub use chat::{
     Capabilities, ChatEvent, ChatMessage, ChatRequest, ChatRole, Completion, FinishReason, OutputFormat, Part,
     TokenUsage, WebSearch, WebSource,
@@ -41,16 +45,26 @@ pub use graph::{
 };
 pub use id::{ChunkId, ContentHash, DocumentId, EntityId, JobId, RelationId, VersionId, WorkspaceName};
 pub use job::{Job, JobCounts, JobEvent, JobItem, JobKind, JobState, NewItem, NewJob, PendingItem, Stage};
+pub use ledger::budget::{
+    ALERT_LEVELS, BudgetAction, BudgetAlert, BudgetRule, BudgetScope, BudgetState, BudgetWindow, Refusal, UnknownPrice,
+    day_name,
+};
+pub use ledger::report::{
+    CallPage, CallRow, MOST_CALLS, Times, UsageFilter, UsageKey, UsageQuery, UsageReport, UsageRow, tokens_per_second,
+    usd,
+};
+pub use ledger::{Admission, CALL_CANCELLED, CALL_LOST, CALL_OK, CallNumber, Closing, Ledger, Opening};
 pub use model::{EmbeddingModel, EmbeddingModelId, TokenCounter, Vector};
 pub use model_port::{
     Call, ChatModel, ChatStream, EmbedKind, Embedded, EmbeddingProvider, ModelError, ModelFault, ModelId, Phase,
     Priority, RankedText, RerankModel, Reranked,
 };
+pub use models::{ModelDesk, ModelState, ModelTest, Models, ModelsOverview, ProviderInfo, Role};
 pub use parser::{DocumentParser, Format, ParseInput};
 pub use phrase_graph::*;
 pub use query::{
-    Answer, AnswerKind, AskRequest, BridgeSentence, Citation, EntityRef, Evidence, Keywords, Mode, Reason, Retrieval,
-    SearchRequest,
+    Answer, AnswerKind, AnswerStyle, AskRequest, BridgeSentence, Citation, EntityRef, Evidence, Keywords, Mode, Reason,
+    Retrieval, SearchRequest,
 };
 pub use secret::Secret;
 pub use snapshot::{CorpusStats, LexicalField, ScoredChunk, Snapshot, VectorKind};

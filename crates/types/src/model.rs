@@ -24,6 +24,15 @@ pub trait EmbeddingModel: Send + Sync {
     /// When the model cannot be reached or refuses.
     fn embed(&self, texts: &[&str]) -> Result<Vec<Vec<f32>>>;
 
+    /// The vector of a text that others are searched with: a question, keywords. Some models treat it differently
+    /// from the texts that are searched.
+    ///
+    /// # Errors
+    /// As [`EmbeddingModel::embed`].
+    fn embed_query(&self, text: &str) -> Result<Vec<f32>> {
+        Ok(self.embed(&[text])?.pop().unwrap_or_default())
+    }
+
     /// Whether vectors of texts in `language` (ISO 639-1) mean anything.
     fn covers(&self, language: &str) -> bool;
 }

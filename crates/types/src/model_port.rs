@@ -13,6 +13,7 @@ use serde::{Deserialize, Serialize};
 use crate::chat::{Capabilities, ChatEvent, ChatRequest, Completion, TokenUsage};
 use crate::error::{Error, ErrorCode};
 use crate::id::WorkspaceName;
+use crate::ledger::budget::BudgetAction;
 
 /// A model at a provider, written `provider/model`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -164,7 +165,9 @@ pub enum ModelFault {
     /// Too many calls wait for this model; it was not called.
     QueueFull,
     /// A budget does not allow the call; it was not made.
-    Budget,
+    OverBudget(BudgetAction),
+    /// The call could not be entered into the ledger; it was not made.
+    Ledger,
     /// The model lacks the capability; it was not called.
     Capability,
     /// The caller went away.
@@ -189,7 +192,8 @@ impl ModelFault {
             Self::Cut { .. } => "cut",
             Self::CircuitOpen { .. } => "circuit_open",
             Self::QueueFull => "queue_full",
-            Self::Budget => "budget",
+            Self::OverBudget(_) => "over_budget",
+            Self::Ledger => "ledger",
             Self::Capability => "capability",
             Self::Cancelled => "cancelled",
         }
@@ -212,7 +216,14 @@ impl ModelFault {
     /// Whether another model may succeed where this one failed.
     #[must_use]
     pub const fn may_fall_back(&self) -> bool {
-        !matches!(self, Self::Cancelled | Self::Budget | Self::Cut { began: true } | Self::Timeout(Phase::Total))
+        !matches!(
+            self,
+            Self::Cancelled
+                | Self::OverBudget(_)
+                | Self::Ledger
+                | Self::Cut { began: true }
+                | Self::Timeout(Phase::Total)
+        )
     }
 
     /// How long the provider, or the circuit, asks to wait.
@@ -233,7 +244,9 @@ impl ModelFault {
             | Self::Overloaded { .. }
             | Self::CircuitOpen { .. }
             | Self::QueueFull => ErrorCode::UpstreamUnavailable,
-            Self::Budget => ErrorCode::BudgetExceeded,
+            Self::OverBudget(BudgetAction::Refuse429) => ErrorCode::Busy,
+            Self::OverBudget(_) => ErrorCode::BudgetExceeded,
+            Self::Ledger => ErrorCode::Storage,
             Self::Capability => ErrorCode::CapabilityMissing,
             Self::Cancelled => ErrorCode::Cancelled,
             _ => ErrorCode::Upstream,
@@ -292,7 +305,7 @@ impl From<ModelError> for Error {
             ModelFault::Credential => Some("check the provider's API key: `lorekeep model test`"),
             ModelFault::Connect => Some("check the provider's address: `lorekeep model test`"),
             ModelFault::Empty { .. } => Some("raise the limit of tokens, or check the prompt and the model"),
-            ModelFault::Budget => Some("raise the budget or wait until it is renewed: `lorekeep usage`"),
+            ModelFault::OverBudget(_) => Some("raise the budget or wait until it is renewed: `lorekeep usage`"),
             ModelFault::RateLimited { .. } | ModelFault::Overloaded { .. } | ModelFault::CircuitOpen { .. } => {
                 Some("ask again later, or configure another model to fall back to")
             }

@@ -9,6 +9,7 @@ use crate::document::DocumentFilter;
 use crate::error::{Error, Result};
 use crate::graph::{EntityDetail, RelationDetail};
 use crate::id::DocumentId;
+use crate::model_port::ModelId;
 use crate::span::CharSpan;
 use crate::usage::Usage;
 
@@ -188,13 +189,38 @@ pub struct AskRequest {
     pub sentences: usize,
     /// Quote the closest sentences even where the evidence is too weak to call them an answer.
     pub insist: bool,
+    /// Whether a model may write.
+    pub style: AnswerStyle,
+    /// The model to write; `None` means the one configured for answers.
+    pub model: Option<ModelId>,
+    /// Most tokens that a model writes; `None` leaves it to the engine.
+    pub max_output_tokens: Option<u32>,
+}
+
+/// Whether an answer may be written by a model.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AnswerStyle {
+    /// Written where a model is configured, quoted where none is.
+    #[default]
+    Auto,
+    /// Quoted in any case.
+    Quote,
 }
 
 impl AskRequest {
     /// A question with defaults: mode `auto`, three sentences.
     #[must_use]
     pub fn new(question: impl Into<String>) -> Self {
-        Self { search: SearchRequest::new(question), history: Vec::new(), sentences: 3, insist: false }
+        Self {
+            search: SearchRequest::new(question),
+            history: Vec::new(),
+            sentences: 3,
+            insist: false,
+            style: AnswerStyle::Auto,
+            model: None,
+            max_output_tokens: None,
+        }
     }
 }
 
@@ -283,6 +309,12 @@ pub struct Answer {
     pub searched: usize,
     /// Tokens and cost.
     pub usage: Usage,
+    /// The model that wrote it, as its provider names it; absent for quotes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Milliseconds until the first piece of a written answer had arrived.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_token_ms: Option<f64>,
     /// What was left out or could not be done.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notices: Vec<String>,

@@ -13,9 +13,13 @@ pub struct Usage {
     pub total_tokens: u64,
     /// Cost in integer nano-USD; `None` when the price is unknown.
     pub cost_nano_usd: Option<u64>,
+    /// Whether tokens were counted here because the provider did not report them.
+    #[serde(default)]
+    pub estimated: bool,
 }
 
 impl Usage {
     /// Work done without calling any model: no tokens, no cost.
-    pub const NONE: Self = Self { prompt_tokens: 0, completion_tokens: 0, total_tokens: 0, cost_nano_usd: Some(0) };
+    pub const NONE: Self =
+        Self { prompt_tokens: 0, completion_tokens: 0, total_tokens: 0, cost_nano_usd: Some(0), estimated: false };
 }

@@ -9,7 +9,10 @@ use axum::http::{HeaderValue, Request, Response, header};
 use lorekeep_engine::Engine;
 use lorekeep_server::{Readiness, ServerSettings};
 use lorekeep_store::Store;
+use lorekeep_types::Ledger;
 use tower::ServiceExt;
+
+use crate::live::LiveGateway;
 
 /// A running engine and the router over it.
 #[derive(Clone)]
@@ -24,6 +27,10 @@ pub struct Node {
     pub settings: ServerSettings,
     /// The data folder; held as long as the node lives.
     pub store: Arc<Store>,
+    /// Models that are called.
+    pub gateway: Arc<LiveGateway>,
+    /// What calling them took.
+    pub ledger: Arc<dyn Ledger>,
 }
 
 impl Node {

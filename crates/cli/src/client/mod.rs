@@ -54,7 +54,7 @@ impl std::fmt::Display for ApiError {
 impl std::error::Error for ApiError {}
 
 enum Transport {
-    Local(Node),
+    Local(Box<Node>),
     Http(http::Remote),
 }
 
@@ -67,7 +67,7 @@ pub struct Client {
 impl Client {
     /// Speaks to the router of this process.
     pub fn local(node: Node, workspace: WorkspaceName) -> Self {
-        Self { transport: Transport::Local(node), workspace }
+        Self { transport: Transport::Local(Box::new(node)), workspace }
     }
 
     /// Speaks to the server at `url`.
@@ -147,10 +147,16 @@ impl Client {
 }
 
 fn api_error(status: StatusCode, body: &[u8]) -> ApiError {
-    let problem: Value = serde_json::from_slice(body).unwrap_or_default();
+    let said: Value = serde_json::from_slice(body).unwrap_or_default();
+    ApiError { status: status.as_u16(), ..problem(&said) }
+}
+
+/// The error that a problem document (RFC 9457) tells, as a body or inside a stream.
+pub fn problem(problem: &Value) -> ApiError {
+    let status = problem["status"].as_u64().and_then(|status| u16::try_from(status).ok()).unwrap_or(500);
     let text = |name: &str| problem.get(name).and_then(Value::as_str).map(str::to_owned);
     ApiError {
-        status: status.as_u16(),
+        status,
         code: text("code").unwrap_or_default(),
         message: text("detail").unwrap_or_else(|| format!("the server answered {status}")),
         hint: text("hint"),

@@ -3,13 +3,14 @@
 use std::io::IsTerminal;
 
 use anyhow::Result;
+use axum::body::Body;
 use axum::http::Method;
 use clap::Args;
 use lorekeep_types::{Answer, AnswerKind, Citation};
 use serde_json::{Value, json};
 
 use crate::app::App;
-use crate::client::Client;
+use crate::client::{self, Client, Events};
 use crate::output::{self, Exit, Style, counted, excerpt, styled};
 
 /// Which documents a question or search sees.
@@ -60,6 +61,21 @@ pub struct Ask {
     /// Quote the closest sentences even where the evidence is weak
     #[arg(long)]
     pub insist: bool,
+    /// Quote the documents even where a model could write
+    #[arg(long, conflicts_with = "model")]
+    pub quote_only: bool,
+    /// The model to write, PROVIDER/MODEL, instead of the configured one
+    #[arg(long, value_name = "PROVIDER/MODEL")]
+    pub model: Option<String>,
+    /// Most tokens that a model writes
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    pub max_tokens: Option<u32>,
+    /// Show the answer while it is written, even where the output is no terminal
+    #[arg(long, conflicts_with = "no_stream")]
+    pub stream: bool,
+    /// Show the answer when it is whole
+    #[arg(long)]
+    pub no_stream: bool,
     /// Which documents
     #[command(flatten)]
     pub narrow: Narrow,
@@ -72,11 +88,17 @@ pub async fn run(app: &App, args: &Ask) -> Result<Exit> {
     let client = app.client().await?;
     let body = json!({
         "question": question.trim(), "mode": args.mode, "sentences": args.sentences, "insist": args.insist, "filter": args.narrow.filter(),
+        "quote_only": args.quote_only, "model": args.model, "max_tokens": args.max_tokens,
     });
-    let answer = ask(&client, &body).await?;
+    let streams = args.stream || (!args.no_stream && !app.global.json && std::io::stdout().is_terminal());
+    let outcome = if streams { ask_streamed(app, &client, &body).await } else { ask(&client, &body).await };
     client.close().await;
+    let answer = outcome?;
     if app.global.json {
         output::json(&answer)?;
+    } else if streams && answer.kind == AnswerKind::Generated {
+        output::line("");
+        show_evidence(&answer, app.talks());
     } else {
         show(&answer, app.talks());
     }
@@ -88,11 +110,46 @@ pub async fn ask(client: &Client, body: &Value) -> Result<Answer> {
     client.call(Method::POST, "/v1/ask", body).await
 }
 
+/// Asks through the API and prints a written answer while it comes. A quoted one is whole when it is found, and is left
+/// to the caller to print.
+async fn ask_streamed(app: &App, client: &Client, body: &Value) -> Result<Answer> {
+    let mut body = body.clone();
+    body["stream"] = true.into();
+    let answer = client.stream(Method::POST, "/v1/ask", "application/json", Body::from(body.to_string())).await?;
+    let mut events = Events::new(answer);
+    let mut held: Vec<String> = Vec::new();
+    let mut quoted = false;
+    while let Some((name, data)) = events.next().await? {
+        let value: Value = serde_json::from_str(&data).unwrap_or_default();
+        match name.as_str() {
+            "answer" if app.global.json => {
+                output::json(&json!({ "type": "answer", "text": value["text"] }))?;
+            }
+            // Citations come before the text of a quoted answer, and after that of a written one.
+            "citation" => quoted |= held.is_empty(),
+            "answer" if !quoted => {
+                let text = value["text"].as_str().unwrap_or_default();
+                output::write_out(text.as_bytes());
+                held.push(text.to_owned());
+            }
+            "error" => return Err(client::problem(&value).into()),
+            "done" => return Ok(serde_json::from_value(value)?),
+            _ => {}
+        }
+    }
+    anyhow::bail!("the answer broke off: the server went away")
+}
+
 /// Prints an answer: the sentences, then what they cite, then how it was made.
 pub fn show(answer: &Answer, talks: bool) {
     for sentence in answer.answer.split('\n').filter(|line| !line.trim().is_empty()) {
         output::line(sentence);
     }
+    show_evidence(answer, talks);
+}
+
+/// Prints what an answer rests on, and how it was made.
+fn show_evidence(answer: &Answer, talks: bool) {
     if !answer.citations.is_empty() {
         output::line("");
         if answer.kind == AnswerKind::Abstained {
@@ -139,6 +196,9 @@ fn place(citation: &Citation) -> String {
 }
 
 fn origin_line(answer: &Answer) -> String {
+    if answer.kind == AnswerKind::Generated {
+        return written_line(answer);
+    }
     let kind = match answer.kind {
         AnswerKind::Quoted => "quoted, no model",
         AnswerKind::Generated => "written by a model",
@@ -151,4 +211,27 @@ fn origin_line(answer: &Answer) -> String {
         answer.took_ms,
         answer.usage.total_tokens,
     )
+}
+
+/// Model, evidence, time, tokens and cost of a written answer.
+fn written_line(answer: &Answer) -> String {
+    let first = answer.first_token_ms.map(|ms| format!(" (first token {:.1} s)", ms / 1e3)).unwrap_or_default();
+    let estimated = if answer.usage.estimated { " (estimated)" } else { "" };
+    format!(
+        "{} · {} · {:.1} s{first} · {} in / {} out{estimated}{}",
+        answer.model.as_deref().unwrap_or("written by a model"),
+        counted(answer.citations.len() as u64, "passage"),
+        answer.took_ms / 1e3,
+        answer.usage.prompt_tokens,
+        answer.usage.completion_tokens,
+        cost_of(answer.usage.cost_nano_usd, " · "),
+    )
+}
+
+/// A cost in USD, or that the price is unknown.
+pub fn cost_of(nano_usd: Option<u64>, before: &str) -> String {
+    match nano_usd {
+        Some(nano) => format!("{before}${:.4}", nano as f64 / 1e9),
+        None => format!("{before}price unknown"),
+    }
 }

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use clap::Subcommand;
-use lorekeep_types::Error;
+use lorekeep_types::{Error, Secret};
 use serde_json::json;
 use toml_edit::DocumentMut;
 
@@ -70,23 +70,32 @@ pub fn run(global: &Global, args: &Config) -> Result<Exit> {
 
 fn show(global: &Global, origin: bool) -> Result<Exit> {
     let layers = Layers::read(&sources(global, vec![]))?;
-    let entries = KEYS.iter().filter_map(|key| Some((key, layers.get(key.path)?)));
+    // In the order of the table; what the user named stands where its pattern does.
+    let mut entries: Vec<_> =
+        layers.all().map(|(path, key, value, from)| (key, path, shown(key, value), from)).collect();
+    entries.sort_by_key(|(key, path, ..)| (KEYS.iter().position(|known| known.path == key.path), *path));
     if global.json {
         let object: serde_json::Map<_, _> = entries
-            .map(|(key, (value, from))| (key.path.to_owned(), json!({ "value": value, "origin": from.to_string() })))
+            .into_iter()
+            .map(|(_, path, value, from)| (path.to_owned(), json!({ "value": value, "origin": from.to_string() })))
             .collect();
         output::json(&object)?;
         return Ok(Exit::Ok);
     }
     let rows: Vec<Vec<String>> =
         std::iter::once(vec!["KEY".into(), "VALUE".into(), if origin { "ORIGIN".into() } else { String::new() }])
-            .chain(entries.map(|(key, (value, from))| {
+            .chain(entries.into_iter().map(|(_, path, value, from)| {
                 let from = if origin { from.to_string() } else { String::new() };
-                vec![key.path.to_owned(), value.to_owned(), from]
+                vec![path.to_owned(), value, from]
             }))
             .collect();
     output::table(&rows);
     Ok(Exit::Ok)
+}
+
+/// A value as it may be shown: a credential's end only.
+fn shown(key: &Key, value: &str) -> String {
+    if key.kind == Kind::Secret && !value.is_empty() { Secret::new(value).masked() } else { value.to_owned() }
 }
 
 fn known(key: &str) -> Result<&'static Key> {
@@ -100,9 +109,9 @@ fn known(key: &str) -> Result<&'static Key> {
 }
 
 fn get(global: &Global, key: &str) -> Result<Exit> {
-    let key = known(key)?;
+    let known = known(key)?;
     let layers = Layers::read(&sources(global, vec![]))?;
-    output::line(layers.get(key.path).map_or("", |(value, _)| value));
+    output::line(&layers.get(key).map_or_else(String::new, |(value, _)| shown(known, value)));
     Ok(Exit::Ok)
 }
 
@@ -112,27 +121,38 @@ fn user_file() -> Result<PathBuf> {
 
 fn set(global: &Global, key: &str, value: &str) -> Result<Exit> {
     let path = write(global, key, value)?;
-    output::line(&format!("{key} = {value}   ({})", path.display()));
+    output::line(&format!("{key} = {}   ({})", shown(known(key)?, value), path.display()));
     Ok(Exit::Ok)
 }
 
 /// Sets a key in the user's file, or in the one named by `--config`; returns the file. Nothing changes when the
 /// outcome would not be valid.
 pub fn write(global: &Global, key: &str, value: &str) -> Result<PathBuf> {
-    let key = known(key)?;
+    let known = known(key)?;
     let path = global.config.clone().map_or_else(user_file, Ok)?;
     let text = std::fs::read_to_string(&path).unwrap_or_default();
     let mut file: DocumentMut = text.parse().with_context(|| format!("{} is not valid TOML", path.display()))?;
-    let (table, name) = key.path.split_once('.').unwrap_or(("", key.path));
-    let entry = match key.kind {
+    let entry = match known.kind {
         Kind::Number(..) => value.parse::<i64>().map_or_else(|_| toml_edit::value(value), toml_edit::value),
+        Kind::Decimal => value.parse::<f64>().map_or_else(|_| toml_edit::value(value), toml_edit::value),
         _ => toml_edit::value(value),
     };
-    let section = file.entry(table).or_insert(toml_edit::table());
-    section
-        .as_table_mut()
-        .with_context(|| format!("`{table}` in {} is not a table", path.display()))?
-        .insert(name, entry);
+    let (tables, name) = place(known, key);
+    let mut table = file.as_table_mut();
+    for part in tables {
+        let inner = table.entry(part).or_insert_with(|| {
+            let mut fresh = toml_edit::Table::new();
+            fresh.set_implicit(true);
+            toml_edit::Item::Table(fresh)
+        });
+        let inner = inner.as_table_mut().with_context(|| format!("`{part}` in {} is not a table", path.display()));
+        table = inner?;
+    }
+    if value.is_empty() && known.is_pattern() {
+        table.remove(name);
+    } else {
+        table.insert(name, entry);
+    }
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
     }
@@ -145,6 +165,15 @@ pub fn write(global: &Global, key: &str, value: &str) -> Result<PathBuf> {
     Ok(path)
 }
 
+/// The tables that a key stands in, and its name there. A name of the user's is one part, dots and all.
+fn place<'a>(known: &Key, key: &'a str) -> (Vec<&'a str>, &'a str) {
+    let (section, rest) = key.split_once('.').unwrap_or(("", key));
+    match known.name_in(key).filter(|_| !known.path.ends_with('*')) {
+        Some(named) => (vec![section, named], key.rsplit('.').next().unwrap_or(rest)),
+        None => (vec![section], rest),
+    }
+}
+
 fn init() -> Result<Exit> {
     let path = user_file()?;
     if path.exists() {
@@ -154,7 +183,7 @@ fn init() -> Result<Exit> {
     }
     let mut text = String::from("# Configuration of Lorekeep; every key is optional and shown with its default.\n");
     let mut table = "";
-    for key in KEYS {
+    for key in KEYS.iter().filter(|key| !key.is_pattern()) {
         let (section, name) = key.path.split_once('.').unwrap_or(("", key.path));
         if section != table {
             table = section;

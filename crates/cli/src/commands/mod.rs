@@ -12,10 +12,12 @@ pub mod fetch;
 pub mod graph;
 pub mod jobs;
 pub mod meta;
+pub mod model;
 pub mod reindex;
 pub mod search;
 pub mod serve;
 pub mod start;
+pub mod usage;
 pub mod workspace;
 
 mod progress;
@@ -47,6 +49,8 @@ pub async fn run(arguments: Arguments) -> Result<Exit> {
         Command::Reindex(args) => reindex::run(&app(vec![])?, &args).await,
         Command::Export(args) => archive::export(&app(vec![])?, &args).await,
         Command::Import(args) => archive::import(&app(vec![])?, &args).await,
+        Command::Model(args) => model::run(&app(vec![])?, &args).await,
+        Command::Usage(args) => usage::run(&app(vec![])?, &args).await,
         Command::Eval(args) => eval::run(&app(vec![])?, &args).await,
         Command::Config(args) => config::run(&global, &args),
         Command::Doctor(args) => doctor::run(&app(vec![])?, &args).await,

@@ -14,6 +14,14 @@ pub enum Kind {
     Number(u64, u64),
     /// The name of a workspace.
     Name,
+    /// Any text.
+    Text,
+    /// An http or https address.
+    Url,
+    /// A credential; shown masked. Also read from the file that the variable with `_FILE` names.
+    Secret,
+    /// An amount, 0 or more.
+    Decimal,
     /// One of a few words.
     Choice(&'static [&'static str]),
 }
@@ -25,6 +33,10 @@ impl Kind {
             Self::Folder => "folder".to_owned(),
             Self::Folders => "folders, separated by `:`".to_owned(),
             Self::Address => "HOST:PORT".to_owned(),
+            Self::Text => "text".to_owned(),
+            Self::Url => "http(s)://…".to_owned(),
+            Self::Secret => "a credential".to_owned(),
+            Self::Decimal => "0 or more".to_owned(),
             Self::Name => "1 to 64 letters, digits, `_` or `-`".to_owned(),
             Self::Number(least, most) => format!("{least} to {most}"),
             Self::Choice(words) => words.join(", "),
@@ -46,13 +58,46 @@ pub struct Key {
 }
 
 impl Key {
+    /// Whether it stands for many.
+    pub fn is_pattern(&self) -> bool {
+        self.path.contains('*')
+    }
+
+    /// The name that stands in `path` where this pattern has its `*`.
+    pub fn name_in<'a>(&self, path: &'a str) -> Option<&'a str> {
+        let (before, after) = self.path.split_once('*')?;
+        let name = path.strip_prefix(before)?.strip_suffix(after)?;
+        // At the end of a path a name is one part of it.
+        let fits = !after.is_empty() || !name.contains('.');
+        (fits && !name.is_empty()).then_some(name)
+    }
+
     /// The environment variable that sets it, e.g. `LOREKEEP_SERVER__BIND`.
     pub fn variable(&self) -> String {
         format!("LOREKEEP_{}", self.path.to_uppercase().replace('.', "__"))
     }
 }
 
-/// Every key, in the order in which they are shown.
+/// What a provider may speak.
+const PROVIDER_KINDS: &[&str] = &[
+    "openai",
+    "compatible",
+    "openrouter",
+    "azure",
+    "anthropic",
+    "gemini",
+    "ollama",
+    "watsonx",
+    "generate",
+    "perplexity",
+    "perplexity-agent",
+    "embeddings",
+    "cohere",
+    "jina",
+    "tei",
+];
+
+/// Every key, in the order in which they are shown. `*` stands for a name of the user's choice, which may hold dots.
 pub static KEYS: &[Key] = &[
     Key {
         path: "data.dir",
@@ -83,7 +128,13 @@ pub static KEYS: &[Key] = &[
         path: "server.request_timeout_s",
         kind: Kind::Number(1, 3600),
         default: "60",
-        help: "time limit of a question or search, in seconds",
+        help: "time limit of a search, in seconds",
+    },
+    Key {
+        path: "server.answer_timeout_s",
+        kind: Kind::Number(1, 3600),
+        default: "300",
+        help: "time limit of an answer, in seconds; a model may need more than a search",
     },
     Key {
         path: "ingest.parallel",
@@ -123,6 +174,191 @@ pub static KEYS: &[Key] = &[
         help: "the folder that LightRAG's `POST /documents/scan` reads; empty means none",
     },
     Key {
+        path: "llm.base_url",
+        kind: Kind::Url,
+        default: "",
+        help: "address of the provider that writes answers; empty means that of `llm.provider`",
+    },
+    Key {
+        path: "llm.provider",
+        kind: Kind::Choice(PROVIDER_KINDS),
+        default: "",
+        help: "what that provider speaks; empty means what its address suggests",
+    },
+    Key {
+        path: "llm.model",
+        kind: Kind::Text,
+        default: "",
+        help: "the model that writes answers; empty means that answers are quoted",
+    },
+    Key {
+        path: "llm.api_key",
+        kind: Kind::Secret,
+        default: "",
+        help: "the provider's API key; OPENAI_API_KEY and its like are read where it is empty",
+    },
+    Key {
+        path: "llm.max_cost_per_day_usd",
+        kind: Kind::Decimal,
+        default: "",
+        help: "most that all models together may cost in a day (UTC)",
+    },
+    Key {
+        path: "llm.max_cost_per_month_usd",
+        kind: Kind::Decimal,
+        default: "",
+        help: "most that all models together may cost in a month (UTC)",
+    },
+    Key {
+        path: "models.connect_timeout_ms",
+        kind: Kind::Number(1, 600_000),
+        default: "10000",
+        help: "time limit for making a connection, in milliseconds",
+    },
+    Key {
+        path: "models.first_byte_timeout_s",
+        kind: Kind::Number(1, 3_600),
+        default: "120",
+        help: "time limit until a model begins to answer, in seconds",
+    },
+    Key {
+        path: "models.idle_timeout_s",
+        kind: Kind::Number(1, 3_600),
+        default: "60",
+        help: "longest silence in the middle of an answer, in seconds",
+    },
+    Key {
+        path: "models.total_timeout_s",
+        kind: Kind::Number(1, 86_400),
+        default: "600",
+        help: "time limit of a whole call, in seconds",
+    },
+    Key {
+        path: "models.attempts",
+        kind: Kind::Number(1, 10),
+        default: "3",
+        help: "attempts per call where a failure may pass",
+    },
+    Key {
+        path: "models.concurrent",
+        kind: Kind::Number(1, 4_096),
+        default: "16",
+        help: "calls of one model at once; further ones wait, questions before jobs",
+    },
+    Key {
+        path: "models.idle_connections",
+        kind: Kind::Number(0, 4_096),
+        default: "32",
+        help: "idle connections kept per provider",
+    },
+    Key {
+        path: "prices.file",
+        kind: Kind::Text,
+        default: "",
+        help: "a file of prices (TOML or JSON), read again when it changes",
+    },
+    Key {
+        path: "providers.*.kind",
+        kind: Kind::Choice(PROVIDER_KINDS),
+        default: "",
+        help: "what the provider speaks; empty means what its address suggests",
+    },
+    Key { path: "providers.*.base_url", kind: Kind::Url, default: "", help: "its address; empty means the kind's own" },
+    Key { path: "providers.*.api_key", kind: Kind::Secret, default: "", help: "its API key" },
+    Key {
+        path: "providers.*.project_id",
+        kind: Kind::Text,
+        default: "",
+        help: "WatsonX: the project that calls are accounted to",
+    },
+    Key {
+        path: "providers.*.space_id",
+        kind: Kind::Text,
+        default: "",
+        help: "WatsonX: the deployment space, instead of a project",
+    },
+    Key {
+        path: "providers.*.iam_url",
+        kind: Kind::Url,
+        default: "",
+        help: "WatsonX: the address that tokens come from",
+    },
+    Key {
+        path: "providers.*.api_version",
+        kind: Kind::Text,
+        default: "",
+        help: "Azure and WatsonX: the version of the API",
+    },
+    Key {
+        path: "providers.*.template",
+        kind: Kind::Choice(&["plain", "llama3"]),
+        default: "",
+        help: "local `/v1/generate`: how a conversation becomes one prompt",
+    },
+    Key {
+        path: "providers.*.num_ctx",
+        kind: Kind::Number(256, 10_000_000),
+        default: "",
+        help: "Ollama: tokens of context to load the model with",
+    },
+    Key {
+        path: "providers.*.keep_alive",
+        kind: Kind::Text,
+        default: "",
+        help: "Ollama: how long the model stays loaded, e.g. 10m",
+    },
+    Key {
+        path: "providers.*.referer",
+        kind: Kind::Text,
+        default: "",
+        help: "OpenRouter: the site named in its rankings",
+    },
+    Key {
+        path: "providers.*.title",
+        kind: Kind::Text,
+        default: "",
+        help: "OpenRouter: the application named in its rankings",
+    },
+    Key {
+        path: "roles.*",
+        kind: Kind::Text,
+        default: "",
+        help: "models of a role in order of preference, PROVIDER/MODEL separated by commas; roles are extract, keywords, summarize, answer, judge, translate, vision",
+    },
+    Key {
+        path: "budgets.*.scope",
+        kind: Kind::Text,
+        default: "total",
+        help: "whose calls count: total, workspace:NAME, principal:NAME, provider:NAME or model:PROVIDER/MODEL",
+    },
+    Key {
+        path: "budgets.*.window",
+        kind: Kind::Choice(&["day", "month"]),
+        default: "day",
+        help: "the time that the limit is for (UTC)",
+    },
+    Key { path: "budgets.*.limit_usd", kind: Kind::Decimal, default: "", help: "most that may be spent" },
+    Key {
+        path: "budgets.*.action",
+        kind: Kind::Choice(&["402", "429", "quote"]),
+        default: "402",
+        help: "what happens then: an error, an error with the time to try again, or a quoted answer",
+    },
+    Key {
+        path: "budgets.*.unpriced_usd",
+        kind: Kind::Decimal,
+        default: "",
+        help: "what a call of a model without a price counts as; empty refuses it",
+    },
+    Key { path: "prices.*.input_per_mtok", kind: Kind::Decimal, default: "", help: "USD per million tokens read" },
+    Key { path: "prices.*.output_per_mtok", kind: Kind::Decimal, default: "", help: "USD per million tokens written" },
+    Key {
+        path: "prices.*.cache_read_per_mtok",
+        kind: Kind::Decimal,
+        default: "",
+        help: "USD per million tokens read from the provider's cache; empty means the price of input",
+    },
+    Key {
         path: "log.level",
         kind: Kind::Choice(&["error", "warn", "info", "debug", "trace"]),
         default: "info",
@@ -138,7 +374,7 @@ pub static KEYS: &[Key] = &[
 
 /// The key at `path`.
 pub fn find(path: &str) -> Option<&'static Key> {
-    KEYS.iter().find(|key| key.path == path)
+    KEYS.iter().find(|key| key.path == path).or_else(|| KEYS.iter().find(|key| key.name_in(path).is_some()))
 }
 
 /// The known path nearest to a misspelt one, if any is near.

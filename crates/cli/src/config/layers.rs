@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
-use super::keys::{self, KEYS};
+use super::keys::{self, KEYS, Key, Kind};
 
 /// Where a value came from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,14 +58,16 @@ pub fn user_config_path() -> Option<PathBuf> {
 /// Values and their origins by key path.
 #[derive(Clone, Debug)]
 pub struct Layers {
-    values: BTreeMap<&'static str, (String, Origin)>,
+    values: BTreeMap<String, (String, Origin)>,
 }
 
 impl Layers {
     /// Reads every layer. All unknown keys are reported together.
     pub fn read(sources: &Sources) -> Result<Self> {
-        let mut layers =
-            Self { values: KEYS.iter().map(|key| (key.path, (key.default.to_owned(), Origin::Default))).collect() };
+        let plain = KEYS.iter().filter(|key| !key.is_pattern());
+        let mut layers = Self {
+            values: plain.map(|key| (key.path.to_owned(), (key.default.to_owned(), Origin::Default))).collect(),
+        };
         let mut faults = Vec::new();
         for path in &sources.files {
             if path.exists() {
@@ -78,7 +80,7 @@ impl Layers {
         if let Some(path) = sources.dotenv.as_deref().filter(|path| path.exists()) {
             layers.read_dotenv(path, &mut faults)?;
         }
-        layers.read_environment(&sources.environment, &mut faults);
+        layers.read_environment(&sources.environment, &mut faults)?;
         for (key, flag, value) in &sources.flags {
             layers.set(key, value.clone(), Origin::Flag(flag), &mut faults);
         }
@@ -93,10 +95,28 @@ impl Layers {
         self.values.get(path).map(|(value, origin)| (value.as_str(), origin))
     }
 
+    /// Every value there is, keys of patterns included, each with its path and key.
+    pub fn all(&self) -> impl Iterator<Item = (&str, &'static Key, &str, &Origin)> {
+        self.values
+            .iter()
+            .filter_map(|(path, (value, origin))| Some((path.as_str(), keys::find(path)?, value.as_str(), origin)))
+    }
+
+    /// The names that the user gave in a section, such as `providers`, with the values below each.
+    pub fn section(&self, section: &str) -> BTreeMap<&str, BTreeMap<&'static str, &str>> {
+        let mut found: BTreeMap<&str, BTreeMap<&'static str, &str>> = BTreeMap::new();
+        for (path, key, value, _) in self.all() {
+            let Some(name) = key.name_in(path).filter(|_| key.path.starts_with(section)) else { continue };
+            let last = key.path.rsplit('.').next().unwrap_or_default();
+            found.entry(name).or_default().insert(last, value);
+        }
+        found
+    }
+
     fn set(&mut self, path: &str, value: String, origin: Origin, faults: &mut Vec<String>) {
         match keys::find(path) {
-            Some(key) => {
-                self.values.insert(key.path, (value, origin));
+            Some(_) => {
+                self.values.insert(path.to_owned(), (value, origin));
             }
             None => {
                 let hint = keys::nearest(path).map(|near| format!(", did you mean `{near}`?")).unwrap_or_default();
@@ -128,16 +148,26 @@ impl Layers {
         Ok(())
     }
 
-    fn read_environment(&mut self, environment: &[(String, String)], faults: &mut Vec<String>) {
+    fn read_environment(&mut self, environment: &[(String, String)], faults: &mut Vec<String>) -> Result<()> {
         let plain_port = environment.iter().find(|(name, _)| name == "PORT");
         if let Some((name, port)) = plain_port.filter(|(_, port)| port.parse::<u16>().is_ok()) {
             self.set("server.bind", format!("127.0.0.1:{port}"), Origin::Environment(name.clone()), faults);
         }
         for (name, value) in environment {
-            if let Some(key) = key_of_variable(name) {
-                self.set(&key, value.clone(), Origin::Environment(name.clone()), faults);
+            let Some(key) = key_of_variable(name) else { continue };
+            // A credential may stand in a file of its own, as container platforms hand them over.
+            let named =
+                key.strip_suffix("_file").filter(|key| keys::find(key).is_some_and(|key| key.kind == Kind::Secret));
+            match named {
+                Some(key) => {
+                    let secret =
+                        std::fs::read_to_string(value).with_context(|| format!("cannot read {value} ({name})"))?;
+                    self.set(key, secret.trim().to_owned(), Origin::File(value.into(), None), faults);
+                }
+                None => self.set(&key, value.clone(), Origin::Environment(name.clone()), faults),
             }
         }
+        Ok(())
     }
 }
 
@@ -159,7 +189,9 @@ fn flatten(prefix: &str, table: &toml::Table, found: &mut Vec<(String, String)>)
             toml::Value::Table(inner) => flatten(&path, inner, found),
             toml::Value::Array(items) => {
                 let words: Vec<String> = items.iter().map(plain).collect();
-                found.push((path, words.join(":")));
+                // Folders are separated as the environment separates them; models as people write lists.
+                let folders = keys::find(&path).is_none_or(|key| key.kind == Kind::Folders);
+                found.push((path, words.join(if folders { ":" } else { ", " })));
             }
             other => found.push((path, plain(other))),
         }

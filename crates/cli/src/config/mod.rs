@@ -3,6 +3,7 @@
 
 pub mod keys;
 mod layers;
+mod models;
 mod resolve;
 
 pub use layers::{Layers, Sources, user_config_path};

@@ -4,10 +4,12 @@ use std::net::ToSocketAddrs;
 use std::path::PathBuf;
 
 use anyhow::{Result, bail};
+use lorekeep_models::gateway::settings::GatewaySettings;
 use lorekeep_types::WorkspaceName;
 
-use super::keys::{KEYS, Kind};
+use super::keys::Kind;
 use super::layers::Layers;
+use super::models;
 
 /// The settings the program runs with.
 #[derive(Clone, Debug)]
@@ -38,6 +40,14 @@ pub struct Config {
     pub watch: Vec<PathBuf>,
     /// Folder of LightRAG's scan.
     pub input_dir: Option<PathBuf>,
+    /// Time limit of an answer, seconds.
+    pub answer_timeout_s: u64,
+    /// Models: providers, roles, budgets, prices.
+    pub models: GatewaySettings,
+    /// The file that prices are read from, beside those of the configuration itself.
+    pub prices_file: Option<PathBuf>,
+    /// The configuration's own prices, which win.
+    pub own_prices: serde_json::Value,
     /// `error` … `trace`.
     pub log_level: String,
     /// `auto`, `text` or `json`.
@@ -46,7 +56,7 @@ pub struct Config {
 
 impl Config {
     /// Validates the layers.
-    pub fn resolve(layers: &Layers) -> Result<Self> {
+    pub fn resolve(layers: &Layers, environment: &[(String, String)]) -> Result<Self> {
         let faults = faults(layers);
         if !faults.is_empty() {
             bail!("the configuration is not valid\n  {}", faults.join("\n  "));
@@ -68,10 +78,19 @@ impl Config {
             chunk_overlap: number("ingest.chunk_overlap").unwrap_or(100),
             watch: text("ingest.watch").split(':').filter(|path| !path.is_empty()).map(expand).collect(),
             input_dir: folder("ingest.input_dir"),
+            answer_timeout_s: number("server.answer_timeout_s").unwrap_or(300) as u64,
+            models: models::resolve(layers, environment)?,
+            prices_file: folder("prices.file"),
+            own_prices: models::prices(layers),
             log_level: text("log.level"),
             log_format: text("log.format"),
         })
     }
+}
+
+/// An amount of money or tokens: digits, and a point at most.
+pub(super) fn decimal(value: &str) -> Option<f64> {
+    value.parse::<f64>().ok().filter(|amount| (0.0..=1e12).contains(amount))
 }
 
 fn cores() -> usize {
@@ -81,20 +100,21 @@ fn cores() -> usize {
 /// Every value that breaks its key's rule, as one line each.
 fn faults(layers: &Layers) -> Vec<String> {
     let mut faults = Vec::new();
-    for key in KEYS {
-        let Some((value, origin)) = layers.get(key.path) else { continue };
+    for (path, key, value, origin) in layers.all() {
         if value.is_empty() && key.default.is_empty() {
             continue;
         }
         let valid = match key.kind {
-            Kind::Folder | Kind::Folders => true,
+            Kind::Folder | Kind::Folders | Kind::Text | Kind::Secret => true,
+            Kind::Url => value.starts_with("http://") || value.starts_with("https://"),
+            Kind::Decimal => decimal(value).is_some(),
             Kind::Name => WorkspaceName::parse(value).is_ok(),
             Kind::Address => value.to_socket_addrs().is_ok(),
             Kind::Number(least, most) => value.parse::<u64>().is_ok_and(|number| (least..=most).contains(&number)),
             Kind::Choice(words) => words.contains(&value),
         };
         if !valid {
-            faults.push(format!("`{}` is `{value}` ({origin}); it must be {}", key.path, key.kind.describe()));
+            faults.push(format!("`{path}` is `{value}` ({origin}); it must be {}", key.kind.describe()));
         }
     }
     faults
@@ -129,7 +149,7 @@ mod tests {
 
     #[test]
     fn defaults_are_valid() {
-        let config = Config::resolve(&Layers::read(&Sources::default()).unwrap()).unwrap();
+        let config = Config::resolve(&Layers::read(&Sources::default()).unwrap(), &[]).unwrap();
         assert_eq!(config.bind, "127.0.0.1:9621");
         assert!(config.parallel >= 1);
     }
@@ -143,7 +163,7 @@ mod tests {
             ],
             ..Sources::default()
         };
-        let error = Config::resolve(&Layers::read(&sources).unwrap()).unwrap_err().to_string();
+        let error = Config::resolve(&Layers::read(&sources).unwrap(), &[]).unwrap_err().to_string();
         assert!(error.contains("`server.max_body_mib` is `lots` (env LOREKEEP_SERVER__MAX_BODY_MIB)"), "{error}");
         assert!(error.contains("it must be structure, fixed"), "{error}");
     }

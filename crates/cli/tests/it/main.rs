@@ -12,5 +12,6 @@
 mod commands;
 mod harness;
 mod kill;
+mod models;
 mod samples;
 mod serving;

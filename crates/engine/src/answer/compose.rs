@@ -148,7 +148,7 @@ fn nothing(documents: u64, narrowed: bool) -> String {
 }
 
 /// An answer without evidence; mode, time and counts are filled in by whoever measures them.
-fn empty(kind: AnswerKind, answer: String) -> Answer {
+pub(super) fn empty(kind: AnswerKind, answer: String) -> Answer {
     Answer {
         kind,
         answer,
@@ -159,6 +159,8 @@ fn empty(kind: AnswerKind, answer: String) -> Answer {
         took_ms: 0.0,
         searched: 0,
         usage: Usage::NONE,
+        model: None,
+        first_token_ms: None,
         notices: Vec::new(),
     }
 }

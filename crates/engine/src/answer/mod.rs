@@ -1,6 +1,6 @@
-//! Answers quoted from the documents, without any model.
+//! Answers: quoted from the documents without any model, or written by one from passages (`write`).
 //!
-//! `question` reads the question, `candidates` cuts passages into sentences, `vocabulary` compares their words with
+//! For quotes, `question` reads the question, `candidates` cuts passages into sentences, `vocabulary` compares their words with
 //! the question once, `bridge` links sentences over shared names, `features` weighs them and [`choose`] decides.
 //! `places` finds the sentences in their documents and `compose` makes the answer. Finding passages is
 //! [`crate::retrieve`]'s.
@@ -17,6 +17,7 @@ mod show;
 #[cfg(test)]
 mod tests;
 mod vocabulary;
+pub(crate) mod write;
 
 use lorekeep_types::{
     Answer, AskRequest, DocumentFilter, EmbeddingModel, Error, Evidence, Result, Retrieval, Snapshot,

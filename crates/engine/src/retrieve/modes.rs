@@ -128,11 +128,11 @@ impl Modes<'_> {
 
     fn nearest(&self, kind: VectorKind, text: &str) -> Result<Vec<(i64, f32)>> {
         let Some(embedder) = self.embedder.filter(|_| !text.is_empty()) else { return Ok(Vec::new()) };
-        let vectors = embedder.embed(&[text])?;
-        let Some(vector) = vectors.first().filter(|vector| vector.iter().any(|value| *value != 0.0)) else {
+        let vector = embedder.embed_query(text)?;
+        if vector.iter().all(|value| *value == 0.0) {
             return Ok(Vec::new());
-        };
-        self.snapshot.nearest(kind, vector, self.request.top_k, LEAST_COSINE)
+        }
+        self.snapshot.nearest(kind, &vector, self.request.top_k, LEAST_COSINE)
     }
 
     /// Under a filter, only what admitted chunks mention is seen, and only those chunks count as its sources.

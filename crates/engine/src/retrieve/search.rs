@@ -107,8 +107,8 @@ impl Searcher<'_> {
         let language = text::language_of(question);
         let embedder = self.embedder.filter(|model| language.is_none_or(|code| model.covers(code)));
         let Some(embedder) = embedder else { return Ok(Vec::new()) };
-        let vectors = embedder.embed(&[question])?;
-        Ok(vectors.first().map(|vector| self.snapshot.chunk_similarity(vector)).unwrap_or_default())
+        let vector = embedder.embed_query(question)?;
+        Ok(if vector.is_empty() { Vec::new() } else { self.snapshot.chunk_similarity(&vector) })
     }
 
     /// Reads the best passages and, around each, its neighbours in the same document.

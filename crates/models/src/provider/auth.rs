@@ -5,15 +5,15 @@ use lorekeep_types::{ModelError, ModelId, Secret};
 
 /// Credentials that are sent as a header.
 pub trait Authorize: Send + Sync {
-    /// The header's name and value; `None` when the provider needs none. `renew` asks for a fresh credential,
-    /// because the provider refused the last one.
+    /// The header's name and value; `None` when the provider needs none. `refused` is the value that the provider
+    /// refused just now: another is asked for, so that many refusals of one value renew it once.
     ///
     /// # Errors
     /// When a credential has to be fetched and cannot be.
     fn header<'a>(
         &'a self,
         model: &'a ModelId,
-        renew: bool,
+        refused: Option<&'a Secret>,
     ) -> BoxFuture<'a, Result<Option<(&'static str, Secret)>, ModelError>>;
 
     /// Whether asking anew can help after a 401.
@@ -37,7 +37,7 @@ impl Authorize for Key {
     fn header<'a>(
         &'a self,
         _model: &'a ModelId,
-        _renew: bool,
+        _refused: Option<&'a Secret>,
     ) -> BoxFuture<'a, Result<Option<(&'static str, Secret)>, ModelError>> {
         let header = match self {
             Self::None => None,

@@ -12,13 +12,13 @@ use lorekeep_types::{
     Call, Capabilities, ChatEvent, ChatModel, ChatRequest, ChatStream, Completion, FinishReason, ModelError,
     ModelFault, ModelId, WebSource,
 };
-use reqwest::Response;
 
 use super::auth::Authorize;
+use super::caller::{Caller, Refusal};
 use super::frames::Frames;
-use super::http::{Exchange, Http, Payload};
+use super::http::Http;
 use super::usage;
-use super::wire::{ChatWire, Piece, RawUsage, StreamDecoder, WireFault, WireRequest};
+use super::wire::{ChatWire, Piece, RawUsage, StreamDecoder, WireRequest};
 
 /// More text than this in one answer ends the call.
 const MOST_TEXT: usize = 16 << 20;
@@ -26,65 +26,39 @@ const MOST_TEXT: usize = 16 << 20;
 /// A model at a provider. Cheap to clone.
 #[derive(Clone)]
 pub struct HttpChat {
-    id: ModelId,
+    caller: Caller,
     wire: Arc<dyn ChatWire>,
-    http: Http,
-    auth: Arc<dyn Authorize>,
 }
 
 impl HttpChat {
     /// The model `id` spoken to in `wire`.
     #[must_use]
     pub fn new(id: ModelId, wire: Arc<dyn ChatWire>, http: Http, auth: Arc<dyn Authorize>) -> Self {
-        Self { id, wire, http, auth }
-    }
-
-    /// Sends the request; a refused credential that can be renewed is, once.
-    async fn open(&self, exchange: &Exchange<'_>, request: &WireRequest) -> Result<Response, ModelError> {
-        let body = request.body.to_string().into_bytes();
-        let mut renew = false;
-        loop {
-            let credential = self.auth.header(&self.id, renew).await?;
-            let response =
-                exchange.send(&request.path, &request.headers, credential, Payload::Json(body.clone())).await?;
-            if response.status().is_success() {
-                return Ok(response);
-            }
-            if response.status().as_u16() == 401 && self.auth.renews() && !renew {
-                renew = true;
-                continue;
-            }
-            let words = |body: &[u8]| self.wire.error_message(body);
-            let precise = |status, body: &[u8]| self.wire.error_fault(status, body);
-            return Err(exchange.refused(response, words, precise).await);
-        }
+        Self { caller: Caller::new(id, http, auth), wire }
     }
 
     fn wire_request(&self, request: &ChatRequest, streamed: bool) -> Result<WireRequest, ModelError> {
-        self.wire.request(&self.id.model, request, streamed).map_err(|fault| self.error(fault))
-    }
-
-    fn error(&self, fault: WireFault) -> ModelError {
-        ModelError::new(fault.fault, &self.id, fault.message)
+        self.wire.request(&self.caller.id().model, request, streamed).map_err(|fault| self.caller.error(fault))
     }
 
     async fn whole(&self, call: &Call, request: &ChatRequest) -> Result<Completion, ModelError> {
         let wire_request = self.wire_request(request, false)?;
-        let exchange = self.http.exchange(call, &self.id);
-        let response = self.open(&exchange, &wire_request).await?;
-        let body = exchange.body(response).await?;
-        let pieces = self.wire.answer(request, &body).map_err(|fault| self.error(fault))?;
+        let body = self.caller.ask(call, &wire_request, self.wire.as_ref()).await?;
+        let pieces = self.wire.answer(request, &body).map_err(|fault| self.caller.error(fault))?;
         let mut draft = Draft::default();
         pieces.into_iter().for_each(|piece| {
             draft.take(piece);
         });
-        draft.finish(&self.id, request)
+        draft.finish(self.caller.id(), request)
     }
 
     async fn streamed(&self, call: &Call, request: &ChatRequest) -> Result<ChatStream, ModelError> {
+        if !self.wire.capabilities().stream {
+            return self.in_one_piece(call, request).await;
+        }
         let wire_request = self.wire_request(request, true)?;
-        let exchange = self.http.exchange(call, &self.id);
-        let response = self.open(&exchange, &wire_request).await?;
+        let exchange = self.caller.exchange(call);
+        let response = self.caller.open(&exchange, &wire_request, self.wire.as_ref()).await?;
         let reading = Reading {
             model: self.clone(),
             call: call.clone(),
@@ -103,11 +77,28 @@ impl HttpChat {
         })
         .boxed())
     }
+
+    /// The stream of a wire that has none: the whole answer as one piece.
+    async fn in_one_piece(&self, call: &Call, request: &ChatRequest) -> Result<ChatStream, ModelError> {
+        let completion = self.whole(call, request).await?;
+        let text = ChatEvent::Text(completion.text.clone());
+        Ok(stream::iter([Ok(text), Ok(ChatEvent::Done(Box::new(completion)))]).boxed())
+    }
+}
+
+impl Refusal for dyn ChatWire {
+    fn words(&self, body: &[u8]) -> Option<String> {
+        self.error_message(body)
+    }
+
+    fn precise(&self, status: u16, body: &[u8]) -> Option<ModelFault> {
+        self.error_fault(status, body)
+    }
 }
 
 impl ChatModel for HttpChat {
     fn id(&self) -> &ModelId {
-        &self.id
+        self.caller.id()
     }
 
     fn capabilities(&self) -> Capabilities {
@@ -175,6 +166,7 @@ impl Draft {
             model: self.model.filter(|name| !name.is_empty()).unwrap_or_else(|| model.model.clone()),
             id: self.id.filter(|id| !id.is_empty()),
             sources: self.sources,
+            cost: None,
         })
     }
 }
@@ -183,7 +175,9 @@ impl Draft {
 fn finish_reason(word: &str) -> FinishReason {
     match word.to_ascii_lowercase().as_str() {
         "stop" | "end_turn" | "stop_sequence" | "eos_token" | "completed" => FinishReason::Stop,
-        "length" | "max_tokens" | "max_output_tokens" | "model_length" => FinishReason::Length,
+        "length" | "max_tokens" | "max_output_tokens" | "model_length" | "model_context_window_exceeded" => {
+            FinishReason::Length
+        }
         "content_filter" | "safety" | "recitation" | "prohibited_content" | "blocklist" | "spii" | "refusal" => {
             FinishReason::ContentFilter
         }
@@ -227,7 +221,7 @@ impl Reading {
                 State::Failed(error) => return Some(Err(*error)),
                 State::Ended => {
                     let draft = std::mem::take(&mut self.draft);
-                    let done = draft.finish(&self.model.id, &self.request);
+                    let done = draft.finish(self.model.caller.id(), &self.request);
                     return Some(done.map(|completion| ChatEvent::Done(Box::new(completion))));
                 }
                 State::Open => {
@@ -243,21 +237,22 @@ impl Reading {
 
     /// Reads on: the next bytes, or the end.
     async fn read(&mut self) -> Result<(), ModelError> {
-        let exchange = self.model.http.exchange(&self.call, &self.model.id).until(self.deadline);
+        let exchange = self.model.caller.exchange(&self.call).until(self.deadline);
         let frames = match exchange.next(&mut self.body).await? {
-            Some(bytes) => self.frames.push(&bytes).map_err(|_| {
-                ModelError::new(ModelFault::Malformed, &self.model.id, "a frame of the answer is too long")
-            })?,
+            Some(bytes) => {
+                let cut = self.frames.push(&bytes);
+                cut.map_err(|_| self.model.caller.malformed("a frame of the answer is too long"))?
+            }
             None => {
                 let last = self.frames.finish();
-                // A body may end without the provider's mark, but not without a reason for stopping or usage.
-                let whole = |draft: &Draft| draft.finish.is_some() || draft.usage != RawUsage::default();
                 for frame in last {
                     self.decode(&frame.event, &frame.data)?;
                 }
-                if !matches!(self.state, State::Ended) && !whole(&self.draft) {
+                // A body may end without the provider's mark, but not without a reason for stopping. Usage says
+                // nothing: some providers report it with each piece.
+                if !matches!(self.state, State::Ended) && self.draft.finish.is_none() {
                     let message = "the answer broke off: the connection ended without the provider's mark";
-                    return Err(ModelError::new(ModelFault::Cut { began: false }, &self.model.id, message));
+                    return Err(ModelError::new(ModelFault::Cut { began: false }, self.model.caller.id(), message));
                 }
                 self.state = State::Ended;
                 return Ok(());
@@ -273,7 +268,7 @@ impl Reading {
     }
 
     fn decode(&mut self, event: &str, data: &[u8]) -> Result<(), ModelError> {
-        let pieces = self.decoder.frame(event, data).map_err(|fault| self.model.error(fault))?;
+        let pieces = self.decoder.frame(event, data).map_err(|fault| self.model.caller.error(fault))?;
         for piece in pieces {
             if piece == Piece::End {
                 self.state = State::Ended;
@@ -282,7 +277,7 @@ impl Reading {
         }
         if self.draft.text.len() > MOST_TEXT {
             let message = format!("the answer is longer than {} MiB", MOST_TEXT >> 20);
-            return Err(ModelError::new(ModelFault::Malformed, &self.model.id, message));
+            return Err(self.model.caller.malformed(message));
         }
         Ok(())
     }
@@ -295,7 +290,12 @@ impl Reading {
         if let ModelFault::Cut { began } = &mut error.fault {
             *began = true;
         }
-        let usage = self.draft.usage(&self.request);
+        let mut usage = self.draft.usage(&self.request);
+        if self.draft.finish.is_none() {
+            // A report from the middle of an answer may be older than the text that has come.
+            usage.completion = usage.completion.max(usage::count(&self.draft.text));
+            usage.estimated = true;
+        }
         error.with_usage(usage)
     }
 }

@@ -7,6 +7,7 @@ use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt as _};
 use lorekeep_types::{Call, ModelError, ModelFault, ModelId, Phase, Secret};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
+use reqwest::multipart::{Form, Part};
 use reqwest::{Client, Response};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
@@ -103,10 +104,14 @@ impl Http {
     /// Starts a call: from here on its time runs.
     #[must_use]
     pub fn exchange<'a>(&'a self, call: &Call, model: &'a ModelId) -> Exchange<'a> {
-        let started = Instant::now();
-        let own = started + self.timeouts.total;
-        let deadline = call.deadline.map_or(own, |deadline| deadline.min(own));
-        Exchange { http: self, model, deadline }
+        let own = self.own_exchange(model);
+        own.until(call.deadline.map_or(own.deadline, |deadline| deadline.min(own.deadline)))
+    }
+
+    /// The same for what serves many calls at once, such as fetching a token: its time is the client's own.
+    #[must_use]
+    pub fn own_exchange<'a>(&'a self, model: &'a ModelId) -> Exchange<'a> {
+        Exchange { http: self, model, deadline: Instant::now() + self.timeouts.total }
     }
 }
 
@@ -117,8 +122,38 @@ pub enum Payload {
     Json(Vec<u8>),
     /// A form (`application/x-www-form-urlencoded`).
     Form(Vec<(&'static str, String)>),
+    /// A form with files (`multipart/form-data`).
+    Multipart(Vec<(&'static str, Field)>),
     /// Nothing: a GET.
     None,
+}
+
+/// A field of a form with files.
+#[derive(Clone, Debug)]
+pub enum Field {
+    /// Text.
+    Text(String),
+    /// A file.
+    File {
+        /// Its name; plain ASCII, because servers disagree about the rest.
+        name: String,
+        /// Its content.
+        bytes: Bytes,
+    },
+}
+
+impl Field {
+    fn part(self) -> Part {
+        match self {
+            Self::Text(text) => Part::text(text),
+            Self::File { name, bytes } => {
+                let length = bytes.len() as u64;
+                let headers = [(CONTENT_TYPE, HeaderValue::from_static("application/octet-stream"))];
+                let part = Part::stream_with_length(bytes, length).file_name(name);
+                part.headers(headers.into_iter().collect())
+            }
+        }
+    }
 }
 
 /// One call's requests, all under one deadline.
@@ -142,8 +177,17 @@ impl Exchange<'_> {
         Self { deadline, ..self }
     }
 
+    /// Bounds a step that comes before the request, such as fetching a credential, by the time of the call.
+    ///
+    /// # Errors
+    /// `Timeout`.
+    pub async fn bounded<T>(&self, step: impl Future<Output = T>) -> Result<T, ModelError> {
+        self.within(self.http.timeouts.total, Phase::Total, step).await
+    }
+
     /// Sends a request and waits for the head of the answer, whatever its status. `path` is appended to the base
-    /// address, unless it is a whole address itself.
+    /// address, unless it is a whole address itself; what the end of the base and the start of the path share, such
+    /// as `/v1`, is said once.
     ///
     /// # Errors
     /// `Connect`, `Timeout`, `Cut`.
@@ -154,7 +198,7 @@ impl Exchange<'_> {
         credential: Option<(&'static str, Secret)>,
         payload: Payload,
     ) -> Result<Response, ModelError> {
-        let url = if path.starts_with("http") { path.to_owned() } else { format!("{}{path}", self.http.base_url) };
+        let url = if path.starts_with("http") { path.to_owned() } else { joined(&self.http.base_url, path) };
         let mut request = match payload {
             Payload::Json(body) => self.http.client.post(url).header(CONTENT_TYPE, "application/json").body(body),
             Payload::Form(fields) => {
@@ -163,6 +207,10 @@ impl Exchange<'_> {
                 body.query_pairs_mut().extend_pairs(fields);
                 let body = body.query().unwrap_or_default().to_owned();
                 self.http.client.post(url).header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(body)
+            }
+            Payload::Multipart(fields) => {
+                let form = fields.into_iter().fold(Form::new(), |form, (name, field)| form.part(name, field.part()));
+                self.http.client.post(url).multipart(form)
             }
             Payload::None => self.http.client.get(url),
         };
@@ -260,6 +308,20 @@ impl Exchange<'_> {
     }
 }
 
+/// `base` and `path` without the segments that end the one and begin the other.
+fn joined(base: &str, path: &str) -> String {
+    let host = base.find("://").map_or(0, |at| at + 3);
+    let start = base.get(host..).and_then(|rest| rest.find('/')).map_or(base.len(), |at| host + at);
+    let (origin, kept) = base.split_at(start);
+    let next_is_segment = |rest: &str| rest.is_empty() || rest.starts_with(['/', '?']);
+    let shared = kept.match_indices('/').find(|(at, _)| {
+        let end = kept.get(*at..).unwrap_or_default();
+        path.strip_prefix(end).is_some_and(next_is_segment)
+    });
+    let kept = shared.map_or(kept, |(at, _)| kept.get(..at).unwrap_or_default());
+    format!("{origin}{kept}{path}")
+}
+
 /// The innermost cause, which names the reason without the address (an address may hold a key).
 fn root(error: &dyn std::error::Error) -> String {
     let mut cause = error;
@@ -334,6 +396,22 @@ mod tests {
         assert_eq!(seconds(&past), Some(0.0));
         assert_eq!(seconds(&[("retry-after", "soon")]), None);
         assert_eq!(seconds(&[("retry-after", "-3")]), None);
+    }
+
+    #[test]
+    fn what_base_and_path_share_is_said_once() {
+        let cases = [
+            ("http://h:1", "/v1/generate", "http://h:1/v1/generate"),
+            ("http://h/v1", "/v1/generate", "http://h/v1/generate"),
+            ("http://h/a/ml/v1", "/ml/v1/text/chat?version=1", "http://h/a/ml/v1/text/chat?version=1"),
+            ("http://h/v1", "/v12/generate", "http://h/v1/v12/generate"),
+            ("http://v1", "/v1/generate", "http://v1/v1/generate"),
+            ("http://h/api/v1", "/chat/completions", "http://h/api/v1/chat/completions"),
+            ("http://h/identity/token", "", "http://h/identity/token"),
+        ];
+        for (base, path, expected) in cases {
+            assert_eq!(joined(base, path), expected);
+        }
     }
 
     #[test]

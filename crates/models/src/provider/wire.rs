@@ -77,7 +77,8 @@ pub enum Piece {
     Id(String),
     /// Pages of the web; a later list replaces an earlier one.
     Sources(Vec<WebSource>),
-    /// The provider's mark that nothing follows.
+    /// The provider's mark that nothing follows. A streamed body that ends without it is whole only if it had a
+    /// [`Piece::Finish`].
     End,
 }
 

@@ -15,9 +15,17 @@ use lorekeep_types::{
 };
 
 /// What a provider's scripted server says, and what it expects to be asked.
-pub trait Dialect {
+pub trait Dialect: 'static {
     fn wire() -> Arc<dyn ChatWire>;
     fn auth() -> Arc<dyn Authorize>;
+    /// The credentials of a model whose provider is at `url`.
+    fn auth_at(_url: &str) -> Arc<dyn Authorize> {
+        Self::auth()
+    }
+    /// The reply to a request beside the call itself, such as for a token.
+    fn beside(_asked: &Asked) -> Option<Reply> {
+        None
+    }
     /// A whole answer.
     fn whole(text: &str, finish: FinishReason, usage: Option<(u64, u64)>) -> String;
     /// The content type of a streamed answer.
@@ -67,21 +75,30 @@ pub fn quick() -> Timeouts {
 
 pub fn model_at<D: Dialect>(url: &str) -> HttpChat {
     let http = Http::new(url, &[], quick(), Pool::default()).unwrap();
-    HttpChat::new(ModelId::new("test", MODEL), D::wire(), http, D::auth())
+    HttpChat::new(ModelId::new("test", MODEL), D::wire(), http, D::auth_at(url))
+}
+
+pub async fn start<D: Dialect>(replies: impl IntoIterator<Item = Reply>) -> Upstream {
+    Upstream::start_with(replies, D::beside).await.unwrap()
+}
+
+/// What the model itself was asked.
+pub fn asked<D: Dialect>(upstream: &Upstream) -> Vec<Asked> {
+    upstream.asked().into_iter().filter(|asked| D::beside(asked).is_none()).collect()
 }
 
 pub async fn ask<D: Dialect>(replies: Vec<Reply>) -> (Result<Completion, ModelError>, Vec<Asked>) {
-    let upstream = Upstream::start(replies).await.unwrap();
+    let upstream = start::<D>(replies).await;
     let outcome = model_at::<D>(&upstream.url()).chat(&call(), &question()).await;
-    (outcome, upstream.asked())
+    (outcome, asked::<D>(&upstream))
 }
 
 /// Text pieces and the end of a streamed answer.
 pub async fn listen<D: Dialect>(reply: Reply) -> (Vec<String>, Result<Completion, ModelError>, Vec<Asked>) {
-    let upstream = Upstream::start([reply]).await.unwrap();
+    let upstream = start::<D>([reply]).await;
     let model = model_at::<D>(&upstream.url());
     let (pieces, outcome) = drain(&model).await;
-    (pieces, outcome, upstream.asked())
+    (pieces, outcome, asked::<D>(&upstream))
 }
 
 pub async fn drain(model: &dyn ChatModel) -> (Vec<String>, Result<Completion, ModelError>) {
@@ -254,7 +271,7 @@ pub async fn stall_before_the_head<D: Dialect>() {
 pub async fn stall_in_the_middle<D: Dialect>() {
     let frames = D::frames(&["It was ", "Ada."], None);
     let reply = streaming::<D>(&frames[..text_frames::<D>()]).then(Step::Hang);
-    let upstream = Upstream::start([reply]).await.unwrap();
+    let upstream = start::<D>([reply]).await;
     let (pieces, outcome) = drain(&model_at::<D>(&upstream.url())).await;
     let error = outcome.unwrap_err();
     assert_eq!(pieces.concat(), "It was ");
@@ -313,11 +330,63 @@ pub async fn nobody_listens<D: Dialect>() {
 pub async fn dropping_closes_upstream<D: Dialect>() {
     let frames = D::frames(&["It was ", "Ada."], None);
     let reply = streaming::<D>(&frames[..text_frames::<D>()]).then(Step::Hang);
-    let upstream = Upstream::start([reply]).await.unwrap();
+    let upstream = start::<D>([reply]).await;
     let model = model_at::<D>(&upstream.url());
     let mut stream = model.stream(&call(), &question()).await.unwrap();
     assert!(matches!(stream.next().await, Some(Ok(ChatEvent::Text(_)))));
     drop(stream);
+    let dropped = Instant::now();
+    while upstream.abandoned() == 0 {
+        assert!(dropped.elapsed() < Duration::from_millis(100), "the connection is still open");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+/// Without usage and a reason for stopping, an answer is whole all the same.
+pub async fn plain_without_particulars<D: Dialect>() {
+    let body = D::whole("It was Ada — 你好.", FinishReason::Stop, None);
+    let (outcome, asked) = ask::<D>(vec![Reply::body(200, "application/json", body)]).await;
+    let completion = outcome.unwrap();
+    assert_eq!(completion.text, "It was Ada — 你好.");
+    assert!(completion.usage.estimated && completion.usage.completion > 3, "{:?}", completion.usage);
+    D::check(&asked[0], false);
+}
+
+pub async fn empty_without_particulars_is_an_error<D: Dialect>() {
+    let body = D::whole("", FinishReason::Stop, None);
+    let (outcome, _) = ask::<D>(vec![Reply::body(200, "application/json", body)]).await;
+    let fault = outcome.unwrap_err().fault;
+    assert!(matches!(fault, ModelFault::Empty { .. }), "{fault:?}");
+}
+
+/// A wire that cannot stream gives the whole answer as one piece.
+pub async fn streamed_in_one_piece<D: Dialect>() {
+    assert!(!D::wire().capabilities().stream);
+    let body = D::whole("It was Ada — 你好.", FinishReason::Stop, None);
+    let (pieces, outcome, asked) = listen::<D>(Reply::body(200, "application/json", body)).await;
+    assert_eq!((pieces, outcome.unwrap().text.as_str()), (vec!["It was Ada — 你好.".to_owned()], "It was Ada — 你好."));
+    D::check(&asked[0], true);
+}
+
+pub async fn stall_in_the_body<D: Dialect>() {
+    let reply = Reply::promising(200, "application/json", 100).send("{").then(Step::Hang);
+    let (outcome, _) = ask::<D>(vec![reply]).await;
+    assert_eq!(outcome.unwrap_err().fault, ModelFault::Timeout(Phase::Idle));
+}
+
+/// Dropping the call closes the connection within 100 ms, though no piece has come.
+pub async fn dropping_the_call_closes_upstream<D: Dialect>() {
+    let upstream = start::<D>([Reply::raw(vec![Step::Hang])]).await;
+    let model = model_at::<D>(&upstream.url());
+    let until_asked = async {
+        while asked::<D>(&upstream).is_empty() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::select! {
+        _ = drain(&model) => panic!("the call ended"),
+        () = until_asked => {}
+    }
     let dropped = Instant::now();
     while upstream.abandoned() == 0 {
         assert!(dropped.elapsed() < Duration::from_millis(100), "the connection is still open");
@@ -343,3 +412,15 @@ macro_rules! chat_suite {
     };
 }
 pub(crate) use chat_suite;
+
+/// The suite for a dialect that neither streams nor reports usage.
+macro_rules! whole_suite {
+    ($dialect:ty) => {
+        $crate::conformance::chat_suite!($dialect:
+            plain_without_particulars, empty_without_particulars_is_an_error, missing_usage_is_estimated,
+            streamed_in_one_piece, statuses, retry_after, an_error_page_is_not_quoted, reset_before_the_first_byte,
+            stall_before_the_head, stall_in_the_body, truncated_json, invalid_utf8, endless_stream, an_endless_line,
+            nobody_listens, dropping_the_call_closes_upstream);
+    };
+}
+pub(crate) use whole_suite;

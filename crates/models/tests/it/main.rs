@@ -2,5 +2,19 @@
 
 #![allow(unreachable_pub, clippy::disallowed_methods, clippy::unwrap_used, clippy::panic, reason = "tests")]
 
+mod anthropic;
+mod audio;
+mod blocking;
 mod conformance;
+mod embed;
+mod embed_suite;
+mod gateway;
+mod gemini;
+mod generate;
+mod iam;
+mod ollama;
 mod openai;
+mod perplexity;
+mod rerank;
+mod transport;
+mod watsonx;

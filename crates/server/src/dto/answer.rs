@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Filter, search::mode_of};
-use lorekeep_types::{AskRequest, Error, Result};
+use lorekeep_types::{AnswerStyle, AskRequest, Error, Result};
 
 /// A question.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
@@ -34,6 +34,15 @@ pub struct AskBody {
     /// Quote the closest sentences even where the evidence is too weak to call them an answer.
     #[serde(default)]
     pub insist: bool,
+    /// Quote in any case, even where a model could write.
+    #[serde(default)]
+    pub quote_only: bool,
+    /// The model to write, `provider/model`; without it, the one of the role `answer`.
+    #[serde(default)]
+    pub model: Option<String>,
+    /// Most tokens that a model writes, 1 to 100,000.
+    #[serde(default)]
+    pub max_tokens: Option<u32>,
     /// Answer as server-sent events, as with `Accept: text/event-stream`.
     #[serde(default)]
     pub stream: bool,
@@ -56,6 +65,14 @@ impl TryFrom<AskBody> for AskRequest {
         }
         request.history = body.history;
         request.insist = body.insist;
+        if body.quote_only {
+            request.style = AnswerStyle::Quote;
+        }
+        request.model = body.model.as_deref().map(crate::routes::model_of).transpose()?;
+        if let Some(tokens) = body.max_tokens.filter(|tokens| !(1..=100_000).contains(tokens)) {
+            return Err(Error::invalid(format!("`max_tokens` is {tokens}; it must be 1 to 100000")));
+        }
+        request.max_output_tokens = body.max_tokens;
         Ok(request)
     }
 }
@@ -84,6 +101,12 @@ pub struct Answer {
     pub searched: usize,
     /// Tokens and cost.
     pub usage: Usage,
+    /// The model that wrote it, as its provider names it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// Milliseconds until the first piece of a written answer had arrived.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub first_token_ms: Option<f64>,
     /// What was left out or could not be done.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notices: Vec<String>,
@@ -150,6 +173,9 @@ pub struct Usage {
     pub total_tokens: u64,
     /// Cost in 10⁻⁹ USD; `null` when the price is unknown.
     pub cost_nano_usd: Option<u64>,
+    /// Whether tokens were counted here because the provider did not report them.
+    #[serde(default)]
+    pub estimated: bool,
 }
 
 /// A step of a streamed answer.
@@ -177,6 +203,8 @@ impl From<lorekeep_types::Answer> for Answer {
             took_ms: answer.took_ms,
             searched: answer.searched,
             usage: answer.usage.into(),
+            model: answer.model,
+            first_token_ms: answer.first_token_ms,
             notices: answer.notices,
         }
     }
@@ -207,7 +235,7 @@ impl From<lorekeep_types::Citation> for Citation {
 
 impl From<lorekeep_types::Usage> for Usage {
     fn from(usage: lorekeep_types::Usage) -> Self {
-        let lorekeep_types::Usage { prompt_tokens, completion_tokens, total_tokens, cost_nano_usd } = usage;
-        Self { prompt_tokens, completion_tokens, total_tokens, cost_nano_usd }
+        let lorekeep_types::Usage { prompt_tokens, completion_tokens, total_tokens, cost_nano_usd, estimated } = usage;
+        Self { prompt_tokens, completion_tokens, total_tokens, cost_nano_usd, estimated }
     }
 }

@@ -3,6 +3,7 @@
 
 mod answer;
 mod document;
+mod gateway;
 mod graph;
 mod job;
 mod search;
@@ -17,6 +18,11 @@ pub use answer::{Answer, AskBody, Bridge, Citation, EntityRef, Stage, Usage};
 pub use document::{
     Added, AddedDocument, Chunk, Chunks, Counts, Deleted, Document, DocumentProblem, DocumentText, Documents, Heading,
     IdsBody, Page, TagsBody, TextDocument, TextDocuments, UploadForm,
+};
+pub(crate) use gateway::sums;
+pub use gateway::{
+    Budget, Budgets, CallRecord, Gateway, ModelState, Provider, RoleBody, TestBody, Trial, UsageAnswer, UsageExport,
+    UsageSum,
 };
 pub use graph::{Entities, Entity, EntityPage, Evidence, Graph, GraphStats, Passage, Relation};
 pub use job::{Cancelled, Job, JobCounts, JobEvent, JobItem, JobItems, JobOutcome, Jobs};

@@ -1,6 +1,7 @@
 //! Searches on the wire.
 
 use std::ops::RangeInclusive;
+use std::sync::Arc;
 
 use lorekeep_types::{DocumentFilter, DocumentState, Error, JobId, Mode, Result, Retrieval, SearchRequest};
 use serde::{Deserialize, Serialize};
@@ -304,8 +305,8 @@ impl SearchResults {
             took_ms,
             searched: found.searched,
             results: results.collect(),
-            entities: found.entities.into_iter().map(Into::into).collect(),
-            relations: found.relations.into_iter().map(Into::into).collect(),
+            entities: found.entities.into_iter().map(|one| Arc::unwrap_or_clone(one).into()).collect(),
+            relations: found.relations.into_iter().map(|one| Arc::unwrap_or_clone(one).into()).collect(),
             keywords: Keywords { high_level: found.keywords.high_level, low_level: found.keywords.low_level },
             notices: found.notices,
         }

@@ -10,7 +10,8 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures::StreamExt as _;
 use futures::stream;
-use lorekeep_types::{AskRequest, Result};
+use lorekeep_engine::AskEvent;
+use lorekeep_types::{AnswerKind, AskRequest, Result};
 use serde::Serialize;
 
 use crate::dto;
@@ -21,7 +22,8 @@ use crate::scope::Scope;
 use crate::state::Shared;
 
 /// Answers a question from the documents. With `Accept: text/event-stream` or `"stream": true` the answer comes as
-/// events: `stage`, `citation` (each), `answer` (pieces of the text), then `done` with the whole answer, or `error`.
+/// events: `stage`, `citation` (each), `answer` (pieces of the text), then `done` with the whole answer, or `error`. An
+/// answer that a model writes sends its pieces as they come, and its citations after them.
 #[utoipa::path(post, path = "/v1/ask", operation_id = "ask", tag = "answers", request_body = dto::AskBody,
     responses((status = 200, content((dto::Answer = "application/json"), (dto::Stage = "text/event-stream"))), Failures))]
 pub(crate) async fn ask(
@@ -35,7 +37,7 @@ pub(crate) async fn ask(
     if streamed {
         return Ok(events(app, scope, request));
     }
-    let limit = app.settings.request_timeout;
+    let limit = app.settings.answer_timeout;
     let answer = scope.within(limit, async |ctx| app.engine().ask(ctx, request).await).await?;
     Ok(Json(dto::Answer::from(answer)).into_response())
 }
@@ -49,9 +51,11 @@ fn events(app: Shared, mut scope: Scope, request: AskRequest) -> Response {
     let keep_alive = app.settings.keep_alive;
     let first = event("stage", &dto::Stage { stage: "searching".to_owned() });
     let rest = stream::once(async move {
-        let limit = app.settings.request_timeout;
-        let answer = scope.within(limit, async |ctx| app.engine().ask(ctx, request).await).await;
-        stream::iter(pieces(answer, &scope.request_id))
+        let limit = app.settings.answer_timeout;
+        let steps = scope.within(limit, async |ctx| app.engine().ask_streamed(ctx, request).await).await;
+        let steps = steps.unwrap_or_else(|error| stream::iter([Err(error)]).boxed());
+        // The scope goes along: when the client does, what still runs is told to stop.
+        steps.flat_map(move |step| stream::iter(pieces(step, &scope.request_id)))
     });
     let events = stream::iter([first]).chain(rest.flatten()).map(Ok::<_, Infallible>);
     Sse::new(events).keep_alive(KeepAlive::new().interval(keep_alive)).into_response()
@@ -62,21 +66,28 @@ struct Piece<'a> {
     text: &'a str,
 }
 
-fn pieces(answer: Result<lorekeep_types::Answer>, request_id: &str) -> Vec<Event> {
-    let answer = match answer {
-        Ok(answer) => dto::Answer::from(answer),
+fn pieces(step: Result<AskEvent>, request_id: &str) -> Vec<Event> {
+    let answering = || event("stage", &dto::Stage { stage: "answering".to_owned() });
+    match step {
+        Ok(AskEvent::Writing { .. }) => vec![answering()],
+        Ok(AskEvent::Text(text)) => vec![event("answer", &Piece { text: &text })],
+        Ok(AskEvent::Done(answer)) => {
+            let written = answer.kind == AnswerKind::Generated;
+            let answer = dto::Answer::from(*answer);
+            let mut events = if written { Vec::new() } else { vec![answering()] };
+            events.extend(answer.citations.iter().map(|citation| event("citation", citation)));
+            if !written {
+                // A quoted answer is whole when it is found; it is sent sentence by sentence, each with its number.
+                events.extend(answer.answer.split_inclusive("] ").map(|text| event("answer", &Piece { text })));
+            }
+            events.push(event("done", &answer));
+            events
+        }
         Err(error) => {
             let (code, hint) = (error.code(), error.remedy().map(str::to_owned));
-            let problem = problem_of(code, code.http_status(), error.message(), hint, request_id.to_owned());
-            return vec![event("error", &problem)];
+            vec![event("error", &problem_of(code, code.http_status(), error.message(), hint, request_id.to_owned()))]
         }
-    };
-    let mut events = vec![event("stage", &dto::Stage { stage: "answering".to_owned() })];
-    events.extend(answer.citations.iter().map(|citation| event("citation", citation)));
-    // A quoted answer is whole when it is found; it is sent sentence by sentence, each with its number.
-    events.extend(answer.answer.split_inclusive("] ").map(|text| event("answer", &Piece { text })));
-    events.push(event("done", &answer));
-    events
+    }
 }
 
 fn event(name: &str, data: &impl Serialize) -> Event {

@@ -3,6 +3,7 @@
 mod ask;
 mod documents;
 mod events;
+mod gateway;
 mod graph;
 mod health;
 mod jobs;
@@ -10,17 +11,19 @@ mod openapi;
 mod page;
 mod search;
 mod upload;
+mod usage;
 mod workspaces;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use axum::middleware::from_fn_with_state;
-use axum::routing::{delete, get, post};
+use axum::routing::{delete, get, post, put};
 
 use crate::settings::ServerSettings;
 use crate::state::{App, AppState, Shared};
 use crate::{compat, error, layers};
 
+pub(crate) use gateway::model_of;
 pub use openapi::openapi;
 pub(crate) use upload::room as upload_room;
 
@@ -73,6 +76,12 @@ fn other_routes(app: &Shared) -> Router<Shared> {
         .route("/v1/workspaces/{name}/import", post(workspaces::import))
         .route("/v1/reindex", post(workspaces::reindex))
         .route("/v1/check", get(workspaces::check))
+        .route("/v1/gateway", get(gateway::show))
+        .route("/v1/gateway/roles/{role}", put(gateway::set_role))
+        .route("/v1/gateway/test", post(gateway::test))
+        .route("/v1/usage", get(usage::usage))
+        .route("/v1/usage/export", get(usage::export))
+        .route("/v1/budgets", get(usage::budgets))
         .layer(DefaultBodyLimit::max(app.settings.max_upload_bytes))
 }
 

@@ -11,7 +11,7 @@ use utoipa::{IntoResponses, OpenApi};
 
 use crate::compat::lightrag;
 use crate::dto;
-use crate::routes::{ask, documents, events, graph, health, jobs, search, upload, workspaces};
+use crate::routes::{ask, documents, events, gateway, graph, health, jobs, search, upload, usage, workspaces};
 
 /// The error answer of every operation.
 pub(crate) struct Failures;
@@ -44,6 +44,7 @@ impl IntoResponses for Failures {
         graph::stats, graph::entities, graph::entity, graph::neighbourhood, graph::path,
         workspaces::list, workspaces::create, workspaces::remove, workspaces::export, workspaces::import,
         workspaces::reindex, workspaces::check,
+        gateway::show, gateway::set_role, gateway::test, usage::usage, usage::export, usage::budgets,
         health::livez, health::readyz, health::version, health::formats,
     ),
     components(schemas(dto::Problem)),
@@ -53,6 +54,7 @@ impl IntoResponses for Failures {
         (name = "jobs", description = "Durable work on documents"),
         (name = "graph", description = "Entities and relations"),
         (name = "workspaces", description = "Separate libraries in one server"),
+        (name = "models", description = "Models that are called, and what that costs"),
         (name = "server", description = "State and abilities of the server"),
         (name = "lightrag", description = "Routes that clients of LightRAG use, with its shapes; see the reference"),
     )

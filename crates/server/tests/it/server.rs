@@ -101,7 +101,8 @@ async fn too_many_at_once_are_told_to_come_again() {
 
 #[tokio::test]
 async fn a_request_that_takes_too_long_is_broken_off() {
-    let settings = ServerSettings { request_timeout: Duration::ZERO, ..ServerSettings::default() };
+    let settings =
+        ServerSettings { request_timeout: Duration::ZERO, answer_timeout: Duration::ZERO, ..ServerSettings::default() };
     let server = Server::with(settings, None);
     let reply = server.post("/v1/search", &json!({"query": "anything"})).await;
     assert_eq!(reply.problem(), (504, "E-TIMEOUT".to_owned()));

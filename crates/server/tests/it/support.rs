@@ -101,9 +101,11 @@ impl Server {
 
     pub fn with(settings: ServerSettings, scan: Option<Arc<dyn ScanFolder>>) -> Self {
         let store = Arc::new(Store::in_memory().unwrap());
+        let ledger = store.ledger();
         let engine = Engine::new(EngineParts {
             store,
             embedder: Some(Arc::new(StaticEmbedder)),
+            models: None,
             tokens: Arc::new(O200k::default()),
             parser: Arc::new(Parser::default()),
             clock: Arc::new(FixedClock),
@@ -118,6 +120,8 @@ impl Server {
             clock: Arc::new(FixedClock),
             ids: Arc::new(CountedIds::default()),
             scan,
+            models: None,
+            ledger,
             readiness: readiness.clone(),
             build: Build { version: "0.1.0", commit: None },
             folder: "(memory)".to_owned(),

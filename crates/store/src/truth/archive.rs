@@ -56,7 +56,7 @@ impl Truth {
         let reader = self.read()?;
         let mut manifest = Manifest {
             workspace: self.name.clone(),
-            truth: schema::FORMAT,
+            truth: schema::FORMAT.newest(),
             documents: reader.document_count()?,
             chunks: reader.chunk_count()?,
             bytes: 0,
@@ -120,7 +120,7 @@ fn check_image(place: &Place) -> Result<()> {
     let unreadable =
         |error: &dyn std::fmt::Display| StoreError::Archive(format!("its database cannot be read: {error}"));
     let connection = place.writer().map_err(|error| unreadable(&error))?;
-    match schema::check_format(&connection) {
+    match schema::FORMAT.check(&connection) {
         Ok(0) => return Err(unreadable(&"it is empty")),
         Err(error @ StoreError::NewerFormat { .. }) => return Err(error),
         Err(error) => return Err(unreadable(&error)),

@@ -28,6 +28,14 @@ impl Place {
         Self::Memory(format!("file:/lorekeep-{}?vfs=memdb", NEXT.fetch_add(1, Ordering::Relaxed)))
     }
 
+    /// The file, or the name of the memory, for messages.
+    pub(crate) fn path(&self) -> PathBuf {
+        match self {
+            Self::File(path) => path.clone(),
+            Self::Memory(name) => PathBuf::from(name),
+        }
+    }
+
     /// A connection that may write; creates the database when it is missing.
     pub(crate) fn writer(&self) -> Result<Connection> {
         let connection = self.open(OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
@@ -64,22 +72,22 @@ impl Place {
 
 /// Read connections at rest.
 #[derive(Debug)]
-pub(super) struct Readers {
+pub(crate) struct Readers {
     place: Place,
     idle: Mutex<Vec<Connection>>,
 }
 
 impl Readers {
-    pub(super) fn new(place: Place) -> Self {
+    pub(crate) fn new(place: Place) -> Self {
         Self { place, idle: Mutex::new(Vec::new()) }
     }
 
-    pub(super) fn take(&self) -> Result<Connection> {
+    pub(crate) fn take(&self) -> Result<Connection> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         idle.map_or_else(|| self.place.reader(), Ok)
     }
 
-    pub(super) fn give_back(&self, connection: Connection) {
+    pub(crate) fn give_back(&self, connection: Connection) {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         if idle.len() < IDLE_READERS {
             idle.push(connection);
@@ -87,7 +95,7 @@ impl Readers {
     }
 
     /// Closes those at rest.
-    pub(super) fn clear(&self) {
+    pub(crate) fn clear(&self) {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner).clear();
     }
 }

@@ -53,7 +53,7 @@ impl Truth {
     /// Opens the truth at `place`, creating or migrating it.
     pub(crate) fn open(name: &str, place: Place) -> Result<Self> {
         let mut writer = place.writer()?;
-        schema::migrate(&mut writer)?;
+        schema::FORMAT.migrate(&mut writer)?;
         let seq = changes::last_seq(&writer)?;
         Ok(Self {
             name: name.to_owned(),

@@ -1,6 +1,7 @@
 //! The graph that documents make: always what the present documents say, whatever happened before.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use lorekeep_types::{EntityDetail, EntityId, VectorKind, VectorWrite, Workspace};
 use proptest::prelude::*;
@@ -33,7 +34,10 @@ fn shown(workspace: &dyn Workspace) -> Shown {
         );
         ((relation.source.1, relation.target.1), said)
     };
-    (entities.into_iter().map(entity).collect(), relations.into_iter().map(relation).collect())
+    (
+        entities.into_iter().map(entity).collect(),
+        relations.into_iter().map(Arc::unwrap_or_clone).map(relation).collect(),
+    )
 }
 
 fn entity(workspace: &dyn Workspace, name: &str) -> EntityDetail {

@@ -1,5 +1,7 @@
 //! Users' changes to the graph and how they live with changing documents.
 
+use std::sync::Arc;
+
 use lorekeep_types::{EntityDetail, EntityEdit, ErrorCode, GraphEdit, RelationDetail, RelationEdit, Workspace};
 
 use crate::support::{NOW, add, assert_sound, id, memory};
@@ -20,7 +22,7 @@ fn entity(workspace: &dyn Workspace, name: &str) -> Option<EntityDetail> {
 
 fn relations(workspace: &dyn Workspace, name: &str) -> Vec<RelationDetail> {
     let entity = entity(workspace, name).expect("the entity is there");
-    workspace.snapshot().relations_of(&[entity.id], 100).unwrap()
+    workspace.snapshot().relations_of(&[entity.id], 100).unwrap().into_iter().map(Arc::unwrap_or_clone).collect()
 }
 
 fn described(description: &str) -> EntityEdit {

@@ -16,6 +16,8 @@ mod full;
 mod graph;
 mod graph_edit;
 mod jobs;
+mod ledger;
+mod ledger_model;
 mod lock;
 mod support;
 mod views;

@@ -52,7 +52,7 @@ impl Query {
         let language = language(stats, question);
         let vector = match embedder {
             Some(model) if language.is_some_and(|code| model.covers(code)) && covered(stats, model) => {
-                model.embed(&[question])?.pop()
+                Some(model.embed_query(question)?)
             }
             _ => None,
         };

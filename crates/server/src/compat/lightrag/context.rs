@@ -83,8 +83,8 @@ pub(crate) fn text(found: &Retrieval, references: &References, graph: bool) -> S
     let mut out = Vec::with_capacity(size + 256 * (found.entities.len() + found.relations.len()) + 1_024);
     out.push(b'\n');
     if graph {
-        block(&mut out, "Knowledge Graph Data (Entity):", found.entities.iter().map(entity_line));
-        block(&mut out, "Knowledge Graph Data (Relationship):", found.relations.iter().map(relation_line));
+        block(&mut out, "Knowledge Graph Data (Entity):", found.entities.iter().map(|one| entity_line(one)));
+        block(&mut out, "Knowledge Graph Data (Relationship):", found.relations.iter().map(|one| relation_line(one)));
     }
     block(
         &mut out,

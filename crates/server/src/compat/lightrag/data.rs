@@ -22,8 +22,8 @@ pub(super) fn of(body: &QueryBody, found: &Retrieval) -> Value {
         "status": "success",
         "message": "Query executed successfully",
         "data": {
-            "entities": found.entities.iter().map(entity).collect::<Vec<_>>(),
-            "relationships": found.relations.iter().map(relation).collect::<Vec<_>>(),
+            "entities": found.entities.iter().map(|one| entity(one)).collect::<Vec<_>>(),
+            "relationships": found.relations.iter().map(|one| relation(one)).collect::<Vec<_>>(),
             "chunks": found.passages.iter().map(|passage| chunk(passage, &references)).collect::<Vec<_>>(),
             "references": references.list,
         },

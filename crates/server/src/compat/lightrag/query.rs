@@ -64,13 +64,13 @@ fn with_content(one: Reference, content: Option<Vec<String>>) -> ReferenceWithCo
 
 async fn answer(app: &App, scope: &mut Scope, body: &QueryBody) -> Answer<Outcome> {
     let started = Instant::now();
-    let limit = app.settings.request_timeout;
     let mut outcome = if body.only_need_context || body.only_need_prompt {
-        let request = body.search_request();
+        let (request, limit) = (body.search_request(), app.settings.request_timeout);
         let found = scope.within(limit, async |ctx| app.engine().search(ctx, request).await).await?;
         debugged(body, &found)
     } else {
         let request = AskRequest { search: body.search_request(), history: body.history(), ..AskRequest::new("") };
+        let limit = app.settings.answer_timeout;
         let found = scope.within(limit, async |ctx| app.engine().ask(ctx, request).await).await?;
         answered(&found)
     };
@@ -100,7 +100,11 @@ fn answered(found: &Found) -> Outcome {
         cited.iter().filter(|citation| citation.name == one.file_path).map(|citation| citation.quote.clone()).collect()
     });
     let contents = contents.collect();
-    let response = if found.kind == AnswerKind::Quoted { quoted(found, &references) } else { found.answer.clone() };
+    let response = match found.kind {
+        AnswerKind::Quoted => quoted(found, &references),
+        AnswerKind::Generated => renumbered(found, &references),
+        AnswerKind::Abstained => found.answer.clone(),
+    };
     Outcome { response, references, contents, llm_generated: found.kind == AnswerKind::Generated, took_s: 0.0 }
 }
 
@@ -108,12 +112,24 @@ fn answered(found: &Found) -> Outcome {
 fn quoted(found: &Found, references: &References) -> String {
     let sentences =
         found.citations.iter().map(|one| format!("{} [{}]", one.quote.trim(), references.number(&one.name)));
-    let mut text = sentences.collect::<Vec<_>>().join("\n\n");
-    text.push_str("\n\n### References\n");
-    for reference in &references.list {
-        text.push_str(&format!("\n- [{}] {}", reference.reference_id, reference.file_path));
+    sentences.collect::<Vec<_>>().join("\n\n") + &list(references)
+}
+
+/// A written answer cites passages; on this surface a number is that of a document. The engine leaves no number that
+/// is none of its citations.
+fn renumbered(found: &Found, references: &References) -> String {
+    let mut text = found.answer.clone();
+    // In two steps, so that a number that was put in is not taken for one to replace.
+    for citation in &found.citations {
+        text = text.replace(&format!("[{}]", citation.n), &format!("[\u{1}{}]", references.number(&citation.name)));
     }
-    text
+    let text = text.replace('\u{1}', "");
+    if references.list.is_empty() { text } else { text + &list(references) }
+}
+
+fn list(references: &References) -> String {
+    let rows = references.list.iter().map(|one| format!("\n- [{}] {}", one.reference_id, one.file_path));
+    std::iter::once("\n\n### References\n".to_owned()).chain(rows).collect()
 }
 
 /// `POST /query/stream`: newline-delimited JSON.

@@ -223,7 +223,6 @@ impl Fields {
     }
 }
 
-#[expect(clippy::result_large_err, reason = "made once, for a request that is refused")]
 fn checked_text(value: Value, loc: Vec<Value>, least: usize, most: usize) -> Result<String, Fault> {
     let Value::String(text) = value else {
         return Err(Fault::new("string_type", loc, "Input should be a valid string", value));
@@ -246,7 +245,6 @@ fn head(text: &str) -> String {
     text.chars().take(80).collect::<String>() + "…"
 }
 
-#[expect(clippy::result_large_err, reason = "made once, for a request that is refused")]
 fn whole(value: &Value, loc: Vec<Value>, least: usize, most: usize) -> Result<usize, Fault> {
     let number = match value {
         Value::Number(number) => match (number.as_i64(), number.as_f64()) {

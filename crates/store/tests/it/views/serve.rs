@@ -112,7 +112,7 @@ fn entity_vectors_are_found_and_follow_their_entities() {
         let snapshot = workspace.snapshot();
         let rows = snapshot.nearest(VectorKind::Entity, &query, 10, 0.0).unwrap();
         let ids: Vec<_> = rows.iter().map(|(row, _)| lorekeep_types::EntityId(*row)).collect();
-        snapshot.entities(&ids).unwrap().into_iter().map(|entity| entity.key).collect::<Vec<_>>()
+        snapshot.entities(&ids).unwrap().into_iter().map(|entity| entity.key.clone()).collect::<Vec<_>>()
     };
     assert!(nearest("paris").is_empty());
     let tasks = workspace.embed_tasks(100).unwrap();

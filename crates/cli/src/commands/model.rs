@@ -1,0 +1,217 @@
+//! `lorekeep model`: which models there are, whether they answer, and which does what.
+
+use anyhow::Result;
+use axum::http::Method;
+use clap::{Args, Subcommand};
+use lorekeep_models::gateway::settings::ProviderKind;
+use lorekeep_types::{Error, ModelId, Role};
+use serde_json::{Value, json};
+
+use crate::app::App;
+use crate::commands::config;
+use crate::output::{self, Exit, Style, styled};
+
+/// Subcommands of `model`.
+#[derive(Debug, Subcommand)]
+pub enum Model {
+    /// List providers, roles and the state of models
+    List,
+    /// Ask a model for a few words: first token, streaming, tokens, models listed
+    Test(Test),
+    /// Choose the model that writes, or the model of one role
+    Set(Set),
+    /// Show and set prices
+    Price(Price),
+}
+
+/// Arguments of `model test`.
+#[derive(Args, Debug)]
+pub struct Test {
+    /// PROVIDER/MODEL; without it, the model that writes answers
+    pub model: Option<String>,
+}
+
+/// Arguments of `model set`.
+#[derive(Args, Debug)]
+pub struct Set {
+    /// A provider's address or kind (openai, ollama, http://gpu1:8000/v1), or PROVIDER/MODEL with --role; `none` goes
+    /// back to quoted answers
+    pub provider: String,
+    /// The model's name at the provider
+    #[arg(long, value_name = "NAME")]
+    pub model: Option<String>,
+    /// Only for this role: extract, keywords, summarize, answer, judge, translate, embed, rerank or vision
+    #[arg(long, value_name = "ROLE")]
+    pub role: Option<String>,
+    /// Only until the server stops, instead of in your configuration file
+    #[arg(long, requires = "role")]
+    pub now: bool,
+}
+
+/// Arguments of `model price`.
+#[derive(Args, Debug)]
+pub struct Price {
+    /// The model, as PROVIDER/MODEL or by its name alone
+    pub model: String,
+    /// USD per million tokens read
+    #[arg(long, value_name = "USD")]
+    pub input: f64,
+    /// USD per million tokens written
+    #[arg(long, value_name = "USD")]
+    pub output: f64,
+}
+
+/// Runs the command.
+pub async fn run(app: &App, args: &Model) -> Result<Exit> {
+    match args {
+        Model::List => list(app).await,
+        Model::Test(args) => test(app, args).await,
+        Model::Set(args) => set(app, args).await,
+        Model::Price(args) => price(app, args),
+    }
+}
+
+async fn list(app: &App) -> Result<Exit> {
+    let client = app.client().await?;
+    let answer: Result<Value> = client.get("/v1/gateway").await;
+    client.close().await;
+    let answer = answer?;
+    if app.global.json {
+        output::json(&answer)?;
+        return Ok(Exit::Ok);
+    }
+    show(&answer);
+    Ok(Exit::Ok)
+}
+
+fn show(answer: &Value) {
+    let rows = |name: &str| answer[name].as_array().cloned().unwrap_or_default();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let words = |value: &Value| {
+        let words: Vec<&str> = value.as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+        words.join(", ")
+    };
+    let providers = rows("providers");
+    if providers.is_empty() {
+        output::line("No model is configured: answers quote your documents, word for word.");
+        output::note(
+            "Choose one with: lorekeep model set openai --model NAME   or   lorekeep model set http://127.0.0.1:11434 --model NAME",
+        );
+        return;
+    }
+    let mut table = vec![["PROVIDER", "KIND", "ADDRESS", "KEY", "CAN"].map(str::to_owned).to_vec()];
+    for one in &providers {
+        let can =
+            if one["fault"].is_string() { format!("! {}", text(&one["fault"])) } else { words(&one["capabilities"]) };
+        table.push(vec![text(&one["name"]), text(&one["kind"]), text(&one["base_url"]), text(&one["key"]), can]);
+    }
+    output::table(&table);
+    let mut table = vec![["ROLE", "MODELS"].map(str::to_owned).to_vec()];
+    for (role, models) in answer["roles"].as_object().into_iter().flatten() {
+        let set = rows("set").iter().any(|one| one == role);
+        table.push(vec![
+            role.clone(),
+            format!("{}{}", words(models), if set { "   (until the server stops)" } else { "" }),
+        ]);
+    }
+    output::line("");
+    output::table(&table);
+    for one in rows("models").iter().filter(|one| one["circuit"] != "closed") {
+        output::note(&styled(Style::Warn, &format!("! {}: circuit {}", text(&one["model"]), text(&one["circuit"]))));
+    }
+}
+
+async fn test(app: &App, args: &Test) -> Result<Exit> {
+    let client = app.client().await?;
+    let outcome: Result<Value> = client.call(Method::POST, "/v1/gateway/test", &json!({ "model": args.model })).await;
+    client.close().await;
+    let trial = outcome?;
+    let exit = if trial["ok"] == true { Exit::Ok } else { Exit::Unreachable };
+    if app.global.json {
+        output::json(&trial)?;
+        return Ok(exit);
+    }
+    let name = trial["model"].as_str().unwrap_or_default();
+    if exit != Exit::Ok {
+        let reason = trial["error"].as_str().unwrap_or_default();
+        output::line(&format!("{} {name}   {reason}", styled(Style::Bad, "✗")));
+        return Ok(exit);
+    }
+    let yes = |key: &str| if trial[key] == true { "yes" } else { "no" };
+    let ms = |key: &str| trial[key].as_f64().map_or_else(|| "–".to_owned(), |ms| format!("{ms:.0} ms"));
+    output::line(&format!(
+        "{} {name}   first token {}   whole answer {}   streaming {}   usage reported {}   {} tokens{}",
+        styled(Style::Good, "✓"),
+        ms("first_token_ms"),
+        ms("total_ms"),
+        yes("streams"),
+        yes("reports_usage"),
+        trial["usage"]["total_tokens"],
+        super::ask::cost_of(trial["usage"]["cost_nano_usd"].as_u64(), "   "),
+    ));
+    let listed: Vec<&str> = trial["listed"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    if !listed.is_empty() {
+        let own = ModelId::parse(name).map(|model| model.model).unwrap_or_default();
+        let known = if listed.contains(&own.as_str()) { "this one among them" } else { "this one not among them" };
+        output::line(&format!("  {} models listed, {known}", listed.len()));
+    }
+    Ok(exit)
+}
+
+async fn set(app: &App, args: &Set) -> Result<Exit> {
+    if let Some(role) = &args.role {
+        return set_role(app, args, role).await;
+    }
+    if args.provider == "none" {
+        config::write(&app.global, "llm.model", "")?;
+        output::line("Answers now quote your documents, word for word.");
+        return Ok(Exit::Ok);
+    }
+    let Some(model) = &args.model else {
+        return Err(Error::invalid("the model has no name").hint("add --model NAME").into());
+    };
+    let is_address = args.provider.contains("://");
+    let kind = if is_address { ProviderKind::of_address(&args.provider) } else { ProviderKind::parse(&args.provider)? };
+    config::write(&app.global, "llm.provider", kind.name())?;
+    config::write(&app.global, "llm.base_url", if is_address { &args.provider } else { "" })?;
+    config::write(&app.global, "llm.model", model)?;
+    output::line(&format!("Answers are now written by `{model}` ({}).", kind.name()));
+    if kind.is_hosted() {
+        app.say("Questions and the passages found for them are sent there. Its key is read from `llm.api_key` or the vendor's own variable.");
+    }
+    app.say("A running server takes it over within seconds. Try it: lorekeep model test");
+    Ok(Exit::Ok)
+}
+
+async fn set_role(app: &App, args: &Set, role: &str) -> Result<Exit> {
+    let role = Role::parse(role)?;
+    let name = match &args.model {
+        Some(model) => format!("{}/{model}", args.provider),
+        None => args.provider.clone(),
+    };
+    let models: Vec<&str> = if name == "none" { Vec::new() } else { name.split(',').map(str::trim).collect() };
+    if args.now {
+        let client = app.client().await?;
+        let path = format!("/v1/gateway/roles/{}", role.name());
+        let outcome: Result<Value> = client.call(Method::PUT, &path, &json!({ "models": models })).await;
+        client.close().await;
+        outcome?;
+    } else {
+        config::write(&app.global, &format!("roles.{}", role.name()), &models.join(", "))?;
+    }
+    let done = if models.is_empty() {
+        "has no model of its own any more".to_owned()
+    } else {
+        format!("is now {}", models.join(", then "))
+    };
+    output::line(&format!("The model for `{}` {done}.", role.name()));
+    Ok(Exit::Ok)
+}
+
+fn price(app: &App, args: &Price) -> Result<Exit> {
+    for (key, value) in [("input_per_mtok", args.input), ("output_per_mtok", args.output)] {
+        config::write(&app.global, &format!("prices.{}.{key}", args.model), &value.to_string())?;
+    }
+    output::line(&format!("{}: {} USD in, {} USD out, per million tokens", args.model, args.input, args.output));
+    Ok(Exit::Ok)
+}

@@ -1,0 +1,260 @@
+//! From a provider's settings to the objects that speak to it. What a kind lacks is an absent object.
+
+use std::sync::Arc;
+
+use lorekeep_types::{
+    Capabilities, ChatModel, EmbeddingProvider, Error, ErrorCode, ModelId, RerankModel, Result, Secret,
+};
+
+use super::settings::{GatewaySettings, ProviderKind, ProviderSettings};
+use crate::provider::anthropic::Anthropic;
+use crate::provider::auth::{Authorize, Key};
+use crate::provider::chat::HttpChat;
+use crate::provider::embed::gemini::GeminiEmbed;
+use crate::provider::embed::offline::OfflineEmbed;
+use crate::provider::embed::ollama::OllamaEmbed;
+use crate::provider::embed::openai::OpenAiEmbed;
+use crate::provider::embed::watsonx::WatsonxEmbed;
+use crate::provider::embed::{EmbedWire, HttpEmbed};
+use crate::provider::gemini::Gemini;
+use crate::provider::generate::{Generate, Template};
+use crate::provider::http::Http;
+use crate::provider::iam::{IAM_URL, IamTokens};
+use crate::provider::ollama::Ollama;
+use crate::provider::openai::{Dialect, OpenAi};
+use crate::provider::perplexity::{Form, Perplexity};
+use crate::provider::rerank::cohere::CohereRerank;
+use crate::provider::rerank::tei::TeiRerank;
+use crate::provider::rerank::watsonx::WatsonxRerank;
+use crate::provider::rerank::{HttpRerank, RerankWire};
+use crate::provider::watsonx::{Scope, VERSION, WatsonX};
+use crate::provider::wire::ChatWire;
+
+/// The version of Azure's API where none is configured.
+const AZURE_VERSION: &str = "2024-10-21";
+
+/// A provider ready to be spoken to. Cheap to clone; its models share connections and credential.
+#[derive(Clone)]
+pub struct Provider {
+    settings: Arc<ProviderSettings>,
+    http: Http,
+    auth: Arc<dyn Authorize>,
+}
+
+impl Provider {
+    /// Checks the settings and makes client and credential; calls nobody.
+    ///
+    /// # Errors
+    /// `Configuration` that names the missing or unusable setting.
+    pub fn new(settings: &ProviderSettings, gateway: &GatewaySettings) -> Result<Self> {
+        let http = client(settings, &settings.address()?, gateway)?;
+        let auth = credential(settings, gateway)?;
+        let provider = Self { settings: Arc::new(settings.clone()), http, auth };
+        if provider.capabilities().chat {
+            provider.chat_wire()?;
+        }
+        Ok(provider)
+    }
+
+    /// The address.
+    #[must_use]
+    pub fn base_url(&self) -> &str {
+        self.http.base_url()
+    }
+
+    /// The client and the credential, for requests that are no calls of a model.
+    #[must_use]
+    pub(super) fn parts(&self) -> (&Http, &Arc<dyn Authorize>) {
+        (&self.http, &self.auth)
+    }
+
+    /// Where the provider lists its models, if its kind does.
+    #[must_use]
+    pub(super) fn list_path(&self) -> Option<&'static str> {
+        match self.settings.kind {
+            ProviderKind::OpenAi | ProviderKind::Compatible | ProviderKind::OpenRouter => Some("/models"),
+            ProviderKind::Anthropic => Some("/v1/models"),
+            ProviderKind::Gemini => Some("/v1beta/models"),
+            ProviderKind::Ollama => Some("/api/tags"),
+            _ => None,
+        }
+    }
+
+    /// Headers that the list needs beside the credential.
+    #[must_use]
+    pub(super) fn list_headers(&self) -> Vec<(&'static str, String)> {
+        match self.settings.kind {
+            ProviderKind::Anthropic => vec![("anthropic-version", crate::provider::anthropic::VERSION.to_owned())],
+            _ => Vec::new(),
+        }
+    }
+
+    /// The capabilities of the provider's kind: whatever its wires can say.
+    #[must_use]
+    pub fn capabilities(&self) -> Capabilities {
+        capabilities(self.settings.kind)
+    }
+
+    /// A chat model.
+    ///
+    /// # Errors
+    /// `CapabilityMissing` when the kind has none.
+    pub fn chat(&self, model: &str) -> Result<Arc<dyn ChatModel>> {
+        let (wire, id) = (self.chat_wire()?, self.id(model));
+        Ok(Arc::new(HttpChat::new(id, wire, self.http.clone(), Arc::clone(&self.auth))))
+    }
+
+    /// An embedding model.
+    ///
+    /// # Errors
+    /// `CapabilityMissing` when the kind has none.
+    pub fn embed(&self, model: &str) -> Result<Arc<dyn EmbeddingProvider>> {
+        let (wire, id) = (self.embed_wire()?, self.id(model));
+        Ok(Arc::new(HttpEmbed::new(id, wire, self.http.clone(), Arc::clone(&self.auth))))
+    }
+
+    /// A reranking model.
+    ///
+    /// # Errors
+    /// `CapabilityMissing` when the kind has none.
+    pub fn rerank(&self, model: &str) -> Result<Arc<dyn RerankModel>> {
+        let wire: Arc<dyn RerankWire> = match self.settings.kind {
+            ProviderKind::Cohere => Arc::new(CohereRerank::V2),
+            ProviderKind::Jina | ProviderKind::Compatible => Arc::new(CohereRerank::V1),
+            ProviderKind::Tei => Arc::new(TeiRerank::default()),
+            ProviderKind::WatsonX => Arc::new(WatsonxRerank::new(self.version(VERSION), self.scope()?)),
+            _ => return Err(self.lacks("reranking")),
+        };
+        let id = self.id(model);
+        Ok(Arc::new(HttpRerank::new(id, wire, self.http.clone(), Arc::clone(&self.auth))))
+    }
+
+    fn chat_wire(&self) -> Result<Arc<dyn ChatWire>> {
+        let openai = |dialect| Arc::new(OpenAi { dialect }) as Arc<dyn ChatWire>;
+        Ok(match self.settings.kind {
+            ProviderKind::OpenAi => openai(Dialect::OpenAi),
+            ProviderKind::Compatible => openai(Dialect::Compatible),
+            ProviderKind::OpenRouter => openai(Dialect::OpenRouter),
+            ProviderKind::Azure => openai(self.azure()),
+            ProviderKind::Anthropic => Arc::new(Anthropic),
+            ProviderKind::Gemini => Arc::new(Gemini),
+            ProviderKind::Ollama => Arc::new(self.ollama()?),
+            ProviderKind::WatsonX => Arc::new(WatsonX { scope: self.scope()?, version: self.version(VERSION) }),
+            ProviderKind::Generate => Arc::new(Generate { template: self.template()? }),
+            ProviderKind::Perplexity => Arc::new(Perplexity { form: Form::Chat }),
+            ProviderKind::PerplexityAgent => Arc::new(Perplexity { form: Form::Responses }),
+            ProviderKind::Embeddings | ProviderKind::Cohere | ProviderKind::Jina | ProviderKind::Tei => {
+                return Err(self.lacks("chat"));
+            }
+        })
+    }
+
+    fn embed_wire(&self) -> Result<Arc<dyn EmbedWire>> {
+        let openai = |dialect| Arc::new(OpenAiEmbed::new(dialect)) as Arc<dyn EmbedWire>;
+        Ok(match self.settings.kind {
+            ProviderKind::OpenAi => openai(Dialect::OpenAi),
+            ProviderKind::Compatible => openai(Dialect::Compatible),
+            ProviderKind::OpenRouter => openai(Dialect::OpenRouter),
+            ProviderKind::Azure => openai(self.azure()),
+            ProviderKind::Gemini => Arc::new(GeminiEmbed::default()),
+            ProviderKind::Ollama => Arc::new(OllamaEmbed::default()),
+            ProviderKind::WatsonX => Arc::new(WatsonxEmbed::new(self.version(VERSION), self.scope()?)),
+            ProviderKind::Embeddings => Arc::new(OfflineEmbed::default()),
+            _ => return Err(self.lacks("embeddings")),
+        })
+    }
+
+    fn ollama(&self) -> Result<Ollama> {
+        let num_ctx = match self.settings.option("num_ctx") {
+            Some(number) => Some(number.parse().map_err(|_| self.wrong("num_ctx", number, "a number of tokens"))?),
+            None => None,
+        };
+        Ok(Ollama { num_ctx, keep_alive: self.settings.option("keep_alive").map(str::to_owned) })
+    }
+
+    fn template(&self) -> Result<Template> {
+        match self.settings.option("template") {
+            None | Some("plain") => Ok(Template::Plain),
+            Some("llama3") => Ok(Template::Llama3),
+            Some(other) => Err(self.wrong("template", other, "`plain` or `llama3`")),
+        }
+    }
+
+    fn scope(&self) -> Result<Scope> {
+        Scope::new(self.settings.option("project_id"), self.settings.option("space_id")).map_err(|reason| {
+            let message = format!("the provider `{}`: {reason}", self.settings.name);
+            Error::new(ErrorCode::Configuration, message).hint("set either `project_id` or `space_id`")
+        })
+    }
+
+    fn azure(&self) -> Dialect {
+        Dialect::Azure { api_version: self.version(AZURE_VERSION) }
+    }
+
+    fn version(&self, usual: &str) -> String {
+        self.settings.option("api_version").unwrap_or(usual).to_owned()
+    }
+
+    fn id(&self, model: &str) -> ModelId {
+        ModelId::new(self.settings.name.clone(), model)
+    }
+
+    fn lacks(&self, capability: &str) -> Error {
+        let (name, kind) = (&self.settings.name, self.settings.kind.name());
+        Error::new(ErrorCode::CapabilityMissing, format!("the provider `{name}` ({kind}) has no {capability}"))
+            .hint("name a model of another provider: `lorekeep model list`")
+    }
+
+    fn wrong(&self, option: &str, value: &str, rule: &str) -> Error {
+        let name = &self.settings.name;
+        Error::new(ErrorCode::Configuration, format!("`providers.{name}.{option}` is `{value}`; it must be {rule}"))
+    }
+}
+
+/// The capability table: what a kind's wires can say.
+#[must_use]
+pub fn capabilities(kind: ProviderKind) -> Capabilities {
+    let chat = Capabilities { chat: true, stream: true, json_schema: true, vision: true, ..Capabilities::default() };
+    match kind {
+        ProviderKind::OpenAi | ProviderKind::OpenRouter | ProviderKind::Azure | ProviderKind::Gemini => {
+            Capabilities { embed: true, ..chat }
+        }
+        ProviderKind::Ollama => Capabilities { embed: true, ..chat },
+        ProviderKind::Compatible | ProviderKind::WatsonX => Capabilities { embed: true, rerank: true, ..chat },
+        ProviderKind::Anthropic => chat,
+        ProviderKind::Perplexity | ProviderKind::PerplexityAgent => Capabilities { web: true, ..chat },
+        ProviderKind::Generate => Capabilities { chat: true, ..Capabilities::default() },
+        ProviderKind::Embeddings => Capabilities { embed: true, ..Capabilities::default() },
+        ProviderKind::Cohere | ProviderKind::Jina | ProviderKind::Tei => {
+            Capabilities { rerank: true, ..Capabilities::default() }
+        }
+    }
+}
+
+fn client(settings: &ProviderSettings, address: &str, gateway: &GatewaySettings) -> Result<Http> {
+    let header = |option: &str, name: &str| settings.option(option).map(|value| (name.to_owned(), value.to_owned()));
+    let headers: Vec<_> =
+        [header("referer", "HTTP-Referer"), header("title", "X-Title")].into_iter().flatten().collect();
+    Http::new(address, &headers, gateway.timeouts, gateway.pool).map_err(|reason| {
+        Error::new(ErrorCode::Configuration, format!("the provider `{}`: {reason}", settings.name))
+            .hint(format!("correct `providers.{}.base_url`", settings.name))
+    })
+}
+
+fn credential(settings: &ProviderSettings, gateway: &GatewaySettings) -> Result<Arc<dyn Authorize>> {
+    let given = settings.api_key.clone().filter(|key| !key.expose().is_empty());
+    let bearer = |key: Option<Secret>| key.map_or(Key::None, Key::Bearer);
+    let needed = || settings.key();
+    Ok(match settings.kind {
+        ProviderKind::Azure => Arc::new(Key::Header("api-key", needed()?)),
+        ProviderKind::Anthropic => Arc::new(Key::Header("x-api-key", needed()?)),
+        ProviderKind::Gemini => Arc::new(Key::Header("x-goog-api-key", needed()?)),
+        ProviderKind::WatsonX => {
+            let address = settings.option("iam_url").unwrap_or(IAM_URL);
+            Arc::new(IamTokens::new(needed()?, client(settings, address, gateway)?))
+        }
+        // A server of one's own at a vendor's address, as in tests, may need no key.
+        kind if kind.is_hosted() && settings.base_url.is_none() => Arc::new(Key::Bearer(needed()?)),
+        _ => Arc::new(bearer(given)),
+    })
+}

@@ -1,0 +1,207 @@
+//! The gateway: every configured model with all its layers, by role and by name. What it holds can be replaced at any
+//! moment; calls under way go on with what they began with.
+
+pub mod build;
+pub mod settings;
+mod trial;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use lorekeep_types::{
+    ChatModel, Clock, Error, ErrorCode, Ledger, ModelDesk, ModelId, ModelState, ModelTest, Models, ModelsOverview,
+    ProviderInfo, Result, Role,
+};
+
+use self::build::{Provider, capabilities};
+use self::settings::{GatewaySettings, ProviderSettings};
+use crate::layer::breaker::CircuitState;
+use crate::layer::fallback::Chain;
+use crate::layer::guard::{Guard, GuardedChat};
+use crate::layer::meter::Meter;
+
+/// See the module's text.
+pub struct Gateway {
+    settings: GatewaySettings,
+    /// Providers by name; the reason where one cannot be used.
+    providers: BTreeMap<String, std::result::Result<Provider, Error>>,
+    ledger: Arc<dyn Ledger>,
+    clock: Arc<dyn Clock>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// One guard per model, made when it is first needed and kept: circuits and limits outlive requests.
+    guards: HashMap<ModelId, Guard>,
+    /// Roles whose models were set at run time.
+    set: BTreeMap<Role, Vec<ModelId>>,
+}
+
+impl Gateway {
+    /// A gateway over settings that were checked one by one; a provider that lacks something is kept with the reason,
+    /// so that one wrong key does not keep the rest from working. `set` are roles that were set at run time earlier;
+    /// what no longer fits is left out.
+    ///
+    /// # Errors
+    /// `Configuration` for a role whose model names no provider, or budgets that contradict.
+    pub fn new(
+        settings: GatewaySettings,
+        set: BTreeMap<Role, Vec<ModelId>>,
+        ledger: Arc<dyn Ledger>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self> {
+        ledger.set_budgets(settings.budgets.clone())?;
+        let provider = |one: &ProviderSettings| (one.name.clone(), Provider::new(one, &settings));
+        let providers = settings.providers.iter().map(provider).collect();
+        let gateway = Self { settings, providers, ledger, clock, state: Mutex::default() };
+        for (role, models) in &gateway.settings.roles {
+            gateway.check_role(*role, models)?;
+        }
+        for (role, models) in set {
+            match gateway.check_role(role, &models) {
+                Ok(()) => drop(gateway.state().set.insert(role, models)),
+                Err(error) => tracing::warn!(role = role.name(), %error, "a role that was set is left as configured"),
+            }
+        }
+        Ok(gateway)
+    }
+
+    /// Roles as they were set at run time, to be kept over a restart.
+    #[must_use]
+    pub fn set_roles(&self) -> BTreeMap<Role, Vec<ModelId>> {
+        self.state().set.clone()
+    }
+
+    fn models_of(&self, role: Role) -> Vec<ModelId> {
+        let state = self.state();
+        state.set.get(&role).or_else(|| self.settings.roles.get(&role)).cloned().unwrap_or_default()
+    }
+
+    fn provider(&self, id: &ModelId) -> Result<&Provider> {
+        match self.providers.get(&id.provider) {
+            Some(Ok(provider)) => Ok(provider),
+            Some(Err(error)) => {
+                let again = Error::new(error.code(), error.message());
+                Err(error.remedy().into_iter().fold(again, Error::hint))
+            }
+            None => {
+                let known: Vec<_> = self.providers.keys().map(String::as_str).collect();
+                let hint = match known.as_slice() {
+                    [] => "configure one: `lorekeep model set`".to_owned(),
+                    names => format!("the configured ones are {}", names.join(", ")),
+                };
+                Err(Error::not_found("provider", &id.provider).hint(hint))
+            }
+        }
+    }
+
+    fn guarded(&self, id: &ModelId) -> Result<GuardedChat> {
+        let model = self.provider(id)?.chat(&id.model)?;
+        Ok(GuardedChat::new(model, self.guard(id)))
+    }
+
+    fn guard(&self, id: &ModelId) -> Guard {
+        let mut state = self.state();
+        if let Some(guard) = state.guards.get(id) {
+            return guard.clone();
+        }
+        let prices = Arc::clone(&self.settings.prices);
+        let meter = Meter::new(id.clone(), Arc::clone(&self.ledger), prices, Arc::clone(&self.clock))
+            .reserving(!self.settings.budgets.is_empty());
+        let guard = Guard::new(id.clone(), self.settings.concurrent, self.settings.attempts, meter);
+        state.guards.insert(id.clone(), guard.clone());
+        guard
+    }
+
+    fn check_role(&self, role: Role, models: &[ModelId]) -> Result<()> {
+        for id in models {
+            // A provider whose key is missing is told when it is used; one that is not there at all is told now.
+            if let Some(Err(_)) = self.providers.get(&id.provider) {
+                continue;
+            }
+            let provider = self.provider(id)?;
+            match role {
+                // The built-in embedder makes all vectors, and nothing reranks or speaks: a model that were accepted
+                // here would never be asked.
+                Role::Embed | Role::Rerank | Role::Transcribe | Role::Speak => {
+                    let message = format!("no model can be chosen for the role `{}` in this release", role.name());
+                    return Err(Error::new(ErrorCode::CapabilityMissing, message));
+                }
+                _ => drop(provider.chat(&id.model)?),
+            }
+        }
+        Ok(())
+    }
+
+    fn info(&self, settings: &ProviderSettings) -> ProviderInfo {
+        let provider = self.providers.get(&settings.name);
+        ProviderInfo {
+            name: settings.name.clone(),
+            kind: settings.kind.name().to_owned(),
+            base_url: settings.address().unwrap_or_default(),
+            key: settings.api_key.as_ref().map(lorekeep_types::Secret::masked),
+            capabilities: capabilities(settings.kind),
+            fault: provider.and_then(|made| made.as_ref().err()).map(|error| error.message().to_owned()),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Models for Gateway {
+    fn chat(&self, role: Role) -> Option<Arc<dyn ChatModel>> {
+        let models = self.models_of(role);
+        let usable = models.iter().filter_map(|id| match self.guarded(id) {
+            Ok(model) => Some(model),
+            Err(error) => {
+                tracing::warn!(model = %id, %error, "a configured model cannot be used");
+                None
+            }
+        });
+        Chain::new(usable.collect()).map(|chain| Arc::new(chain) as Arc<dyn ChatModel>)
+    }
+
+    fn chat_by_id(&self, id: &ModelId) -> Result<Arc<dyn ChatModel>> {
+        Ok(Arc::new(self.guarded(id)?))
+    }
+}
+
+impl ModelDesk for Gateway {
+    fn overview(&self) -> ModelsOverview {
+        let roles = Role::ALL.into_iter().map(|role| (role, self.models_of(role)));
+        let state = |(id, guard): (&ModelId, &Guard)| ModelState {
+            model: id.clone(),
+            circuit: match guard.circuit() {
+                CircuitState::Closed => "closed",
+                CircuitState::Open => "open",
+                CircuitState::HalfOpen => "half-open",
+            }
+            .to_owned(),
+            waiting: guard.waiting(),
+        };
+        let roles = roles.filter(|(_, models)| !models.is_empty()).collect();
+        let guards = self.state();
+        let mut models: Vec<ModelState> = guards.guards.iter().map(state).collect();
+        models.sort_by(|one, other| one.model.cmp(&other.model));
+        let providers = self.settings.providers.iter().map(|settings| self.info(settings)).collect();
+        ModelsOverview { providers, roles, set: guards.set.keys().copied().collect(), models }
+    }
+
+    fn set_role(&self, role: Role, models: Vec<ModelId>) -> Result<()> {
+        self.check_role(role, &models)?;
+        let mut state = self.state();
+        if models.is_empty() {
+            state.set.remove(&role);
+        } else {
+            state.set.insert(role, models);
+        }
+        Ok(())
+    }
+
+    fn test<'a>(&'a self, model: &'a ModelId) -> futures::future::BoxFuture<'a, ModelTest> {
+        Box::pin(self.trial(model))
+    }
+}

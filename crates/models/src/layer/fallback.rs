@@ -1,0 +1,63 @@
+//! Asking the next model of a chain when one fails, with the reason on record.
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use lorekeep_types::{Call, Capabilities, ChatModel, ChatRequest, ChatStream, Completion, ModelError, ModelId};
+
+use super::guard::GuardedChat;
+
+/// Models in order of preference; at least one.
+pub struct Chain {
+    first: GuardedChat,
+    rest: Vec<GuardedChat>,
+}
+
+impl Chain {
+    /// A chain of `models`; `None` when there are none.
+    #[must_use]
+    pub fn new(models: Vec<GuardedChat>) -> Option<Self> {
+        let mut models = models.into_iter();
+        let first = models.next()?;
+        Some(Self { first, rest: models.collect() })
+    }
+
+    /// Asks one model after the other. The error of the last is told, since the earlier ones are in the ledger.
+    async fn ask<'a, T, F>(&'a self, call: &'a Call, ask: F) -> Result<T, ModelError>
+    where
+        F: Fn(&'a GuardedChat, Option<(ModelId, String)>) -> BoxFuture<'a, Result<T, ModelError>>,
+    {
+        let mut outcome = ask(&self.first, None).await;
+        for next in &self.rest {
+            let error = match outcome {
+                Err(error) if error.fault.may_fall_back() && time_is_left(call) => error,
+                settled => return settled,
+            };
+            tracing::warn!(from = %error.model, to = %next.id(), reason = error.fault.name(), "another model is asked");
+            outcome = ask(next, Some((error.model.clone(), error.fault.name().to_owned()))).await;
+        }
+        outcome
+    }
+}
+
+fn time_is_left(call: &Call) -> bool {
+    call.remaining().is_none_or(|remaining| !remaining.is_zero())
+}
+
+impl ChatModel for Chain {
+    fn id(&self) -> &ModelId {
+        self.first.id()
+    }
+
+    /// Those of the first: what a later one lacks is a fault of the call, which the ledger shows.
+    fn capabilities(&self) -> Capabilities {
+        self.first.capabilities()
+    }
+
+    fn chat<'a>(&'a self, call: &'a Call, request: &'a ChatRequest) -> BoxFuture<'a, Result<Completion, ModelError>> {
+        self.ask(call, |model, before| model.chat_after(call, request, before).boxed()).boxed()
+    }
+
+    fn stream<'a>(&'a self, call: &'a Call, request: &'a ChatRequest) -> BoxFuture<'a, Result<ChatStream, ModelError>> {
+        self.ask(call, |model, before| model.stream_after(call, request, before).boxed()).boxed()
+    }
+}

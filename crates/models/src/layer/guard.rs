@@ -1,0 +1,401 @@
+//! All layers around one model: limit, circuit, retries and meter, in this order from the caller's side:
+//! *place → circuit → ledger → attempts*. Chat, embedding and reranking share it.
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::future::BoxFuture;
+use futures::{FutureExt as _, Stream, StreamExt as _, stream};
+use lorekeep_types::{
+    Call, Capabilities, ChatEvent, ChatModel, ChatRequest, ChatStream, Completion, EmbedKind, Embedded,
+    EmbeddingProvider, ModelError, ModelFault, ModelId, RerankModel, Reranked, TokenUsage,
+};
+
+use super::breaker::{Breaker, CircuitState};
+use super::limit::{Limit, Permit};
+use super::meter::{Bound, Entry, Meter, Outcome};
+use super::retry::{self, RetryBudget};
+use crate::provider::usage;
+
+/// Tokens of an answer that a request without a limit may get, for its reservation.
+const ASSUMED_COMPLETION: u64 = 4_096;
+
+/// What guards the calls of one model. Cheap to clone; clones share all of it.
+#[derive(Clone)]
+pub struct Guard(Arc<Inner>);
+
+struct Inner {
+    id: ModelId,
+    limit: Limit,
+    breaker: Breaker,
+    repeats: RetryBudget,
+    attempts: u32,
+    meter: Meter,
+}
+
+/// A call that is being made: its place and its entry in the ledger.
+struct Running {
+    _permit: Permit,
+    entry: Entry,
+    trial: Trial,
+}
+
+/// A permission of the circuit, which must be answered.
+struct Trial {
+    guard: Guard,
+    open: bool,
+}
+
+impl Trial {
+    fn report(&mut self, fault: Option<&ModelFault>) {
+        self.open = false;
+        self.guard.0.breaker.report(Instant::now(), fault);
+    }
+}
+
+impl Drop for Trial {
+    fn drop(&mut self) {
+        if self.open {
+            self.guard.0.breaker.forget();
+        }
+    }
+}
+
+impl Guard {
+    /// At most `places` calls at once, each of at most `attempts` attempts.
+    #[must_use]
+    pub fn new(id: ModelId, places: usize, attempts: u32, meter: Meter) -> Self {
+        Self(Arc::new(Inner {
+            id,
+            limit: Limit::new(places),
+            breaker: Breaker::new(Instant::now()),
+            repeats: RetryBudget::default(),
+            attempts: attempts.max(1),
+            meter,
+        }))
+    }
+
+    /// The state of the circuit.
+    #[must_use]
+    pub fn circuit(&self) -> CircuitState {
+        self.0.breaker.state(Instant::now())
+    }
+
+    /// Calls that wait for a place.
+    #[must_use]
+    pub fn waiting(&self) -> usize {
+        self.0.limit.waiting()
+    }
+
+    async fn start(&self, call: &Call, bound: impl FnOnce() -> Bound, streamed: bool) -> Result<Running, ModelError> {
+        let place = self.0.limit.acquire(call.priority);
+        let permit = match call.remaining() {
+            None => place.await,
+            Some(remaining) => tokio::time::timeout(remaining, place)
+                .await
+                .map_err(|_| self.fault(ModelFault::QueueFull, "no place became free before the deadline"))?,
+        };
+        let permit = permit.map_err(|_| self.fault(ModelFault::QueueFull, "too many calls wait for this model"))?;
+        let trial = self.admit()?;
+        let entry = self.0.meter.open(call, bound, streamed).await?;
+        self.0.repeats.called(Instant::now());
+        Ok(Running { _permit: permit, entry, trial })
+    }
+
+    fn admit(&self) -> Result<Trial, ModelError> {
+        self.0.breaker.admit(Instant::now()).map_err(|after| {
+            let message =
+                format!("not called: it keeps failing, and is tried again in {:.0} s", after.as_secs_f64().ceil());
+            self.fault(ModelFault::CircuitOpen { after }, message)
+        })?;
+        Ok(Trial { guard: self.clone(), open: true })
+    }
+
+    /// Makes attempts until one succeeds or none may follow. The entry is closed on failure, left open on success.
+    async fn attempts<T, F>(
+        &self,
+        call: &Call,
+        mut running: Running,
+        attempt: impl Fn() -> F,
+    ) -> Result<(T, Running), ModelError>
+    where
+        F: Future<Output = Result<T, ModelError>>,
+    {
+        loop {
+            let began = Instant::now();
+            let outcome = attempt().await;
+            running.entry.api_ms += began.elapsed().as_secs_f64() * 1e3;
+            let error = match outcome {
+                Ok(value) => {
+                    running.trial.report(None);
+                    return Ok((value, running));
+                }
+                Err(error) => error,
+            };
+            running.trial.report(Some(&error.fault));
+            let Some(delay) = self.repeat_after(&error, &running, call) else {
+                running.entry.close(error.fault.name(), failed(&error)).await;
+                return Err(error);
+            };
+            tokio::time::sleep(delay).await;
+            running.entry.retries += 1;
+            running.trial = match self.admit() {
+                Ok(trial) => trial,
+                // The circuit opened meanwhile: what is told is why.
+                Err(_) => {
+                    running.entry.close(error.fault.name(), failed(&error)).await;
+                    return Err(error);
+                }
+            };
+        }
+    }
+
+    fn repeat_after(&self, error: &ModelError, running: &Running, call: &Call) -> Option<Duration> {
+        let attempt = running.entry.retries + 1;
+        if attempt >= self.0.attempts {
+            return None;
+        }
+        let delay = retry::delay(&error.fault, attempt, call.remaining(), fastrand::f64())?;
+        self.0.repeats.take(Instant::now()).then_some(delay)
+    }
+
+    fn fault(&self, fault: ModelFault, message: impl Into<String>) -> ModelError {
+        ModelError::new(fault, &self.0.id, message)
+    }
+}
+
+fn failed(error: &ModelError) -> Outcome {
+    Outcome { usage: error.usage.unwrap_or_default(), ..Outcome::default() }
+}
+
+fn bound_of(request: &ChatRequest) -> Bound {
+    let completion = request.max_tokens.map_or(ASSUMED_COMPLETION, u64::from);
+    Bound { prompt: usage::count_request(request), completion }
+}
+
+fn bound_of_texts(texts: &[&str]) -> Bound {
+    Bound { prompt: texts.iter().map(|text| usage::count(text)).sum(), completion: 0 }
+}
+
+/// A chat model with its guard.
+#[derive(Clone)]
+pub struct GuardedChat {
+    model: Arc<dyn ChatModel>,
+    guard: Guard,
+}
+
+impl GuardedChat {
+    /// `model` behind `guard`.
+    #[must_use]
+    pub fn new(model: Arc<dyn ChatModel>, guard: Guard) -> Self {
+        Self { model, guard }
+    }
+
+    /// Remembers in the ledger that another model failed before this call.
+    pub(super) async fn chat_after(
+        &self,
+        call: &Call,
+        request: &ChatRequest,
+        before: Option<(ModelId, String)>,
+    ) -> Result<Completion, ModelError> {
+        let mut running = self.guard.start(call, || bound_of(request), false).await?;
+        running.entry.fallback = before;
+        let (mut completion, running) = self.guard.attempts(call, running, || self.model.chat(call, request)).await?;
+        let outcome = Outcome {
+            usage: completion.usage,
+            finish: Some(completion.finish.clone()),
+            model: Some(completion.model.clone()),
+        };
+        completion.cost = running.entry.close("ok", outcome).await;
+        Ok(completion)
+    }
+
+    pub(super) async fn stream_after(
+        &self,
+        call: &Call,
+        request: &ChatRequest,
+        before: Option<(ModelId, String)>,
+    ) -> Result<ChatStream, ModelError> {
+        let mut running = self.guard.start(call, || bound_of(request), true).await?;
+        running.entry.fallback = before;
+        let opened = self.guard.attempts(call, running, || self.first(call, request)).await?;
+        let ((first, rest), mut running) = opened;
+        running.entry.first_token_ms = Some(running.entry.elapsed_ms());
+        let prompt = usage::count_request(request);
+        let metered = Metered { running: Some(running), written: String::new(), prompt, began: Instant::now() };
+        Ok(metered.over(stream::iter([first]).chain(rest)))
+    }
+
+    /// Opens a stream and waits for its first event, so that what fails before it can be repeated.
+    async fn first(&self, call: &Call, request: &ChatRequest) -> Result<FirstAndRest, ModelError> {
+        let mut events = self.model.stream(call, request).await?;
+        match events.next().await {
+            Some(Ok(first)) => Ok((Ok(first), events)),
+            Some(Err(error)) => Err(error),
+            None => Err(self.guard.fault(ModelFault::Malformed, "the answer ended before it began")),
+        }
+    }
+}
+
+type FirstAndRest = (Result<ChatEvent, ModelError>, ChatStream);
+
+/// A stream whose end closes the entry; dropped early, it closes it with what had been written.
+struct Metered {
+    running: Option<Running>,
+    written: String,
+    prompt: u64,
+    began: Instant,
+}
+
+impl Metered {
+    fn over(self, events: impl Stream<Item = Result<ChatEvent, ModelError>> + Send + 'static) -> ChatStream {
+        stream::unfold((self, events.boxed()), |(mut metered, mut events)| async move {
+            let event = metered.seen(events.next().await?).await;
+            Some((event, (metered, events)))
+        })
+        .boxed()
+    }
+
+    async fn seen(&mut self, event: Result<ChatEvent, ModelError>) -> Result<ChatEvent, ModelError> {
+        match event {
+            Ok(ChatEvent::Text(text)) => {
+                self.written.push_str(&text);
+                Ok(ChatEvent::Text(text))
+            }
+            Ok(ChatEvent::Done(mut completion)) => {
+                let outcome = Outcome {
+                    usage: completion.usage,
+                    finish: Some(completion.finish.clone()),
+                    model: Some(completion.model.clone()),
+                };
+                if let Some(running) = self.taken() {
+                    completion.cost = running.entry.close("ok", outcome).await;
+                }
+                Ok(ChatEvent::Done(completion))
+            }
+            Err(error) => {
+                if let Some(mut running) = self.taken() {
+                    // The opening was reported as a success; what broke later counts as well.
+                    running.trial.report(Some(&error.fault));
+                    running.entry.close(error.fault.name(), failed(&error)).await;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    fn taken(&mut self) -> Option<Running> {
+        let mut running = self.running.take()?;
+        running.entry.api_ms += self.began.elapsed().as_secs_f64() * 1e3;
+        Some(running)
+    }
+}
+
+impl Drop for Metered {
+    fn drop(&mut self) {
+        if let Some(running) = self.taken() {
+            // What was written was consumed, although nobody waits for the rest.
+            let completion = usage::count(&self.written);
+            let usage = TokenUsage { prompt: self.prompt, completion, estimated: true, ..TokenUsage::default() };
+            running.entry.abandon(Outcome { usage, ..Outcome::default() });
+        }
+    }
+}
+
+impl ChatModel for GuardedChat {
+    fn id(&self) -> &ModelId {
+        self.model.id()
+    }
+
+    fn capabilities(&self) -> Capabilities {
+        self.model.capabilities()
+    }
+
+    fn chat<'a>(&'a self, call: &'a Call, request: &'a ChatRequest) -> BoxFuture<'a, Result<Completion, ModelError>> {
+        self.chat_after(call, request, None).boxed()
+    }
+
+    fn stream<'a>(&'a self, call: &'a Call, request: &'a ChatRequest) -> BoxFuture<'a, Result<ChatStream, ModelError>> {
+        self.stream_after(call, request, None).boxed()
+    }
+}
+
+/// An embedding model with its guard.
+pub struct GuardedEmbed {
+    model: Arc<dyn EmbeddingProvider>,
+    guard: Guard,
+}
+
+impl GuardedEmbed {
+    /// `model` behind `guard`.
+    #[must_use]
+    pub fn new(model: Arc<dyn EmbeddingProvider>, guard: Guard) -> Self {
+        Self { model, guard }
+    }
+}
+
+impl EmbeddingProvider for GuardedEmbed {
+    fn id(&self) -> &ModelId {
+        self.model.id()
+    }
+
+    fn embed<'a>(
+        &'a self,
+        call: &'a Call,
+        texts: &'a [&'a str],
+        kind: EmbedKind,
+    ) -> BoxFuture<'a, Result<Embedded, ModelError>> {
+        async move {
+            let running = self.guard.start(call, || bound_of_texts(texts), false).await?;
+            let (embedded, running) =
+                self.guard.attempts(call, running, || self.model.embed(call, texts, kind)).await?;
+            let model = Some(embedded.model.clone());
+            running.entry.close("ok", Outcome { usage: embedded.usage, finish: None, model }).await;
+            Ok(embedded)
+        }
+        .boxed()
+    }
+
+    fn batch(&self) -> usize {
+        self.model.batch()
+    }
+}
+
+/// A reranking model with its guard.
+pub struct GuardedRerank {
+    model: Arc<dyn RerankModel>,
+    guard: Guard,
+}
+
+impl GuardedRerank {
+    /// `model` behind `guard`.
+    #[must_use]
+    pub fn new(model: Arc<dyn RerankModel>, guard: Guard) -> Self {
+        Self { model, guard }
+    }
+}
+
+impl RerankModel for GuardedRerank {
+    fn id(&self) -> &ModelId {
+        self.model.id()
+    }
+
+    fn rerank<'a>(
+        &'a self,
+        call: &'a Call,
+        query: &'a str,
+        texts: &'a [&'a str],
+        top_n: usize,
+    ) -> BoxFuture<'a, Result<Reranked, ModelError>> {
+        async move {
+            let running = self.guard.start(call, || bound_of_texts(texts), false).await?;
+            let (reranked, running) =
+                self.guard.attempts(call, running, || self.model.rerank(call, query, texts, top_n)).await?;
+            let model = Some(reranked.model.clone());
+            running.entry.close("ok", Outcome { usage: reranked.usage, finish: None, model }).await;
+            Ok(reranked)
+        }
+        .boxed()
+    }
+}

@@ -1,0 +1,218 @@
+//! What calls take and cost: each is opened in the ledger before it is made, and closed once, however it ends.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use lorekeep_types::{
+    Admission, Call, CallNumber, Clock, Closing, FinishReason, Ledger, ModelError, ModelFault, ModelId, Opening,
+    Refusal, TokenUsage,
+};
+
+use crate::price::Prices;
+
+/// How long a call without a deadline may be open before its reservation is taken for lost, in milliseconds. Longer
+/// than the time limit of any call.
+const LONGEST_LEASE_MS: i64 = 900_000;
+/// How long after its deadline a call may still be closed, in milliseconds.
+const MARGIN_MS: i64 = 30_000;
+
+/// The meter of one model. Cheap to clone.
+#[derive(Clone)]
+pub struct Meter {
+    id: ModelId,
+    ledger: Arc<dyn Ledger>,
+    prices: Arc<Prices>,
+    clock: Arc<dyn Clock>,
+    /// Whether any budget is set: only then is it worth knowing beforehand what a call may cost.
+    reserves: bool,
+}
+
+/// Tokens that a call may take at most, for its reservation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bound {
+    /// Tokens of the request.
+    pub prompt: u64,
+    /// Most tokens of the answer.
+    pub completion: u64,
+}
+
+/// What became of a call, as far as it is known when it ends.
+#[derive(Clone, Debug, Default)]
+pub struct Outcome {
+    /// Tokens.
+    pub usage: TokenUsage,
+    /// Why the model stopped.
+    pub finish: Option<FinishReason>,
+    /// The model as the provider names it.
+    pub model: Option<String>,
+}
+
+impl Meter {
+    /// A meter that writes into `ledger`.
+    #[must_use]
+    pub fn new(id: ModelId, ledger: Arc<dyn Ledger>, prices: Arc<Prices>, clock: Arc<dyn Clock>) -> Self {
+        Self { id, ledger, prices, clock, reserves: false }
+    }
+
+    /// Whether calls reserve what they may cost, as budgets need it.
+    #[must_use]
+    pub fn reserving(self, reserves: bool) -> Self {
+        Self { reserves, ..self }
+    }
+
+    /// Enters a call into the ledger and reserves what it may cost.
+    ///
+    /// # Errors
+    /// `OverBudget` when a budget does not allow it; `Ledger` when the ledger cannot be written: no call is made that
+    /// is not recorded.
+    pub async fn open(&self, call: &Call, bound: impl FnOnce() -> Bound, streamed: bool) -> Result<Entry, ModelError> {
+        let now = self.clock.now_ms();
+        let estimate = self.reserves.then(|| {
+            let bound = bound();
+            self.prices.upper_bound(&self.id, bound.prompt, bound.completion, now)
+        });
+        let opening = Opening {
+            at_ms: now,
+            request_id: call.request_id.clone(),
+            model: self.id.clone(),
+            operation: call.operation.clone(),
+            workspace: call.workspace.clone(),
+            principal: call.principal.clone(),
+            streamed,
+            estimate: estimate.flatten(),
+            lease_ms: lease_ms(call),
+        };
+        let started = Instant::now();
+        match self.ledger.open(opening).await {
+            Ok(Admission::Admitted(number)) => Ok(Entry {
+                meter: self.clone(),
+                number,
+                operation: call.operation.clone(),
+                started,
+                api_ms: 0.0,
+                first_token_ms: None,
+                retries: 0,
+                fallback: None,
+                closed: false,
+            }),
+            Ok(Admission::Refused(refusal)) => Err(self.refused(&refusal)),
+            Err(error) => Err(ModelError::new(
+                ModelFault::Ledger,
+                &self.id,
+                format!("the call cannot be recorded and was not made: {error}"),
+            )),
+        }
+    }
+
+    fn refused(&self, refusal: &Refusal) -> ModelError {
+        ModelError::new(ModelFault::OverBudget(refusal.action), &self.id, refusal.to_string())
+    }
+}
+
+/// A call is over by its deadline, so nobody can be waiting for it much later.
+fn lease_ms(call: &Call) -> i64 {
+    let remaining = call.remaining().and_then(|remaining| i64::try_from(remaining.as_millis()).ok());
+    remaining.map_or(LONGEST_LEASE_MS, |remaining| remaining.saturating_add(MARGIN_MS)).min(LONGEST_LEASE_MS)
+}
+
+/// An open call. Dropped without [`Entry::close`], it is closed as cancelled.
+pub struct Entry {
+    meter: Meter,
+    number: CallNumber,
+    operation: String,
+    started: Instant,
+    /// Time spent waiting for the provider, all attempts together.
+    pub api_ms: f64,
+    /// Time until the first piece had come, from the opening.
+    pub first_token_ms: Option<f64>,
+    /// Attempts after the first.
+    pub retries: u32,
+    /// The model that failed before, and how.
+    pub fallback: Option<(ModelId, String)>,
+    closed: bool,
+}
+
+impl Entry {
+    /// Milliseconds since the opening.
+    #[must_use]
+    pub fn elapsed_ms(&self) -> f64 {
+        self.started.elapsed().as_secs_f64() * 1e3
+    }
+
+    /// Closes the call and returns its cost in nano-USD. The ledger has it for good when the future resolves; it will
+    /// have it also when the future is dropped.
+    pub async fn close(mut self, status: &str, outcome: Outcome) -> Option<i64> {
+        let cost = self.cost(&outcome.usage);
+        let written = self.finish(status, outcome, cost);
+        if let Err(error) = written.await {
+            tracing::error!(model = %self.meter.id, %error, "a call could not be closed in the ledger");
+        }
+        cost
+    }
+
+    /// Closes the call, whose caller went away, with what is known to have been consumed.
+    pub fn abandon(mut self, outcome: Outcome) {
+        let cost = self.cost(&outcome.usage);
+        // The ledger takes the closing at once; nobody is left to wait for it.
+        drop(self.finish(ModelFault::Cancelled.name(), outcome, cost));
+    }
+
+    fn cost(&self, usage: &TokenUsage) -> Option<i64> {
+        self.meter.prices.cost(&self.meter.id, usage, self.meter.clock.now_ms())
+    }
+
+    fn finish(
+        &mut self,
+        status: &str,
+        outcome: Outcome,
+        cost: Option<i64>,
+    ) -> futures::future::BoxFuture<'_, lorekeep_types::Result<()>> {
+        self.closed = true;
+        let (total_ms, usage) = (self.elapsed_ms(), outcome.usage);
+        self.log(status, &usage, total_ms);
+        let (fallback_from, fallback_reason) = self.fallback.take().unzip();
+        self.meter.ledger.close(
+            self.number,
+            Closing {
+                at_ms: self.meter.clock.now_ms(),
+                status: status.to_owned(),
+                usage,
+                cost,
+                finish: outcome.finish.map(|finish| finish.name().to_owned()),
+                total_ms,
+                api_ms: self.api_ms,
+                first_token_ms: self.first_token_ms,
+                retries: self.retries,
+                fallback_from,
+                fallback_reason,
+                cache_hit: false,
+                provider_model: outcome.model,
+            },
+        )
+    }
+
+    /// The line that operators of WatsonX's token tracker know: model, operation, time, tokens, speed.
+    fn log(&self, status: &str, usage: &TokenUsage, total_ms: f64) {
+        let speed = lorekeep_types::tokens_per_second(usage.total(), total_ms).unwrap_or(0.0);
+        tracing::info!(
+            target: "lorekeep::usage",
+            model = %self.meter.id,
+            operation = self.operation,
+            status,
+            time_s = format!("{:.2}", total_ms / 1e3),
+            prompt = usage.prompt,
+            completion = usage.completion,
+            total = usage.total(),
+            speed = format!("{speed:.1}"),
+            "model call"
+        );
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        if !self.closed {
+            drop(self.finish(ModelFault::Cancelled.name(), Outcome::default(), None));
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! All layers together, over HTTP, with a real ledger.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use futures::StreamExt as _;
+use futures::future::join_all;
+use lorekeep_models::gateway::Gateway;
+use lorekeep_models::gateway::settings::{GatewaySettings, ProviderKind, ProviderSettings};
+use lorekeep_models::price::Prices;
+use lorekeep_models::provider::http::Timeouts;
+use lorekeep_store::SqliteLedger;
+use lorekeep_testkit::upstream::{Asked, Reply, Step, Upstream};
+use lorekeep_types::{
+    BudgetAction, BudgetRule, BudgetScope, BudgetWindow, CallPage, CallRow, ChatEvent, ChatMessage, ChatModel,
+    ChatRequest, ChatRole, Clock, Ledger, ModelDesk as _, ModelFault, ModelId, Models as _, Role, UnknownPrice,
+};
+
+use crate::conformance::call;
+use crate::openai::{frames, whole};
+
+struct Fixed;
+
+impl Clock for Fixed {
+    fn now_ms(&self) -> i64 {
+        1_795_262_400_000
+    }
+}
+
+const ALWAYS: CallPage = CallPage { since_ms: 0, until_ms: i64::MAX, after: None, limit: 10_000 };
+
+struct Bench {
+    gateway: Gateway,
+    ledger: Arc<dyn Ledger>,
+}
+
+impl Bench {
+    /// Providers `p0`, `p1` … at the upstreams, whose models `m` fill the role `answer` in that order.
+    fn new(upstreams: &[&Upstream], change: impl FnOnce(&mut GatewaySettings)) -> Self {
+        let provider = |(number, upstream): (usize, &&Upstream)| ProviderSettings {
+            name: format!("p{number}"),
+            kind: ProviderKind::Compatible,
+            base_url: Some(upstream.url()),
+            api_key: None,
+            options: BTreeMap::new(),
+        };
+        let models = (0..upstreams.len()).map(|number| ModelId::new(format!("p{number}"), "m")).collect();
+        let mut settings = GatewaySettings {
+            providers: upstreams.iter().enumerate().map(provider).collect(),
+            roles: BTreeMap::from([(Role::Answer, models)]),
+            timeouts: Timeouts { total: Duration::from_secs(20), ..Timeouts::default() },
+            ..GatewaySettings::default()
+        };
+        change(&mut settings);
+        let ledger: Arc<dyn Ledger> = Arc::new(SqliteLedger::in_memory().unwrap());
+        let gateway = Gateway::new(settings, BTreeMap::new(), Arc::clone(&ledger), Arc::new(Fixed)).unwrap();
+        Self { gateway, ledger }
+    }
+
+    fn model(&self) -> Arc<dyn ChatModel> {
+        self.gateway.chat(Role::Answer).unwrap()
+    }
+
+    fn rows(&self) -> Vec<CallRow> {
+        self.ledger.calls(&ALWAYS).unwrap()
+    }
+
+    /// The rows, once every call is closed: what was dropped is closed without anybody waiting for it.
+    async fn closed(&self) -> Vec<CallRow> {
+        let patience = Instant::now() + Duration::from_secs(5);
+        loop {
+            let rows = self.rows();
+            if rows.iter().all(|row| row.status != "open") {
+                return rows;
+            }
+            assert!(Instant::now() < patience, "a call stays open: {rows:?}");
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    }
+}
+
+fn question() -> ChatRequest {
+    ChatRequest {
+        messages: vec![ChatMessage::text(ChatRole::User, "Who?")],
+        max_tokens: Some(100),
+        ..ChatRequest::default()
+    }
+}
+
+fn good() -> Reply {
+    Reply::json(200, &whole("Ada.", &lorekeep_types::FinishReason::Stop, Some((10, 100))))
+}
+
+fn refusing(status: u16, headers: &[(&str, &str)]) -> Reply {
+    Reply::with_headers(status, headers, "{\"error\":{\"message\":\"no\"}}")
+}
+
+async fn upstream(choose: impl Fn(&Asked) -> Option<Reply> + Send + Sync + 'static) -> Upstream {
+    Upstream::start_with([], choose).await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_storm_of_503_is_ridden_out_with_few_repetitions() {
+    let count = AtomicUsize::new(0);
+    let provider = upstream(move |_| {
+        Some(if count.fetch_add(1, Ordering::Relaxed).is_multiple_of(10) { refusing(503, &[]) } else { good() })
+    })
+    .await;
+    let bench = Bench::new(&[&provider], |_| ());
+    let model = bench.model();
+    let (call, question) = (call(), question());
+    let outcomes = join_all((0..400).map(|_| model.chat(&call, &question))).await;
+    let good = outcomes.iter().filter(|outcome| outcome.is_ok()).count();
+    let asked = provider.asked().len();
+    assert!(asked <= 443, "{asked} calls for 400 questions");
+    assert!(good >= 390, "{good} of 400 answered");
+    let rows = bench.closed().await;
+    assert_eq!(rows.len(), 400);
+    let attempts: usize = rows.iter().map(|row| row.retries as usize + 1).sum();
+    assert_eq!(attempts, asked, "every attempt is on record");
+}
+
+#[tokio::test]
+async fn a_long_retry_after_is_a_reason_to_ask_the_next_model_at_once() {
+    let busy = upstream(|_| Some(refusing(429, &[("retry-after", "47")]))).await;
+    let other = upstream(|_| Some(good())).await;
+    let bench = Bench::new(&[&busy, &other], |_| ());
+    let started = Instant::now();
+    assert_eq!(bench.model().chat(&call(), &question()).await.unwrap().text, "Ada.");
+    assert!(started.elapsed() < Duration::from_secs(2));
+    // While the pause lasts, the first is not called at all.
+    bench.model().chat(&call(), &question()).await.unwrap();
+    assert_eq!((busy.asked().len(), other.asked().len()), (1, 2));
+    let rows = bench.closed().await;
+    let last = rows.last().unwrap();
+    assert_eq!((last.fallback_from.as_deref(), last.fallback_reason.as_deref()), (Some("p0/m"), Some("circuit_open")));
+}
+
+#[tokio::test]
+async fn a_wrong_request_is_sent_once() {
+    let provider = upstream(|_| Some(refusing(400, &[]))).await;
+    let bench = Bench::new(&[&provider], |_| ());
+    let error = bench.model().chat(&call(), &question()).await.unwrap_err();
+    assert_eq!((error.fault, provider.asked().len()), (ModelFault::Request, 1));
+}
+
+#[tokio::test]
+async fn an_open_circuit_makes_no_call() {
+    let provider = upstream(|_| Some(refusing(500, &[]))).await;
+    let bench = Bench::new(&[&provider], |settings| settings.attempts = 1);
+    for _ in 0..20 {
+        bench.model().chat(&call(), &question()).await.unwrap_err();
+    }
+    let before = provider.asked().len();
+    let error = bench.model().chat(&call(), &question()).await.unwrap_err();
+    assert!(matches!(error.fault, ModelFault::CircuitOpen { .. }), "{error}");
+    assert_eq!(provider.asked().len(), before);
+    assert_eq!(bench.gateway.overview().models[0].circuit, "open");
+}
+
+#[tokio::test]
+async fn a_stream_is_repeated_before_its_first_piece_and_never_after() {
+    let count = AtomicUsize::new(0);
+    let provider = upstream(move |_| {
+        Some(match count.fetch_add(1, Ordering::Relaxed) {
+            0 => Reply::raw(vec![Step::Reset]),
+            1 => frames(&["Ada", "."], Some((10, 2)))
+                .into_iter()
+                .fold(Reply::open(200, "text/event-stream"), Reply::send),
+            _ => Reply::open(200, "text/event-stream").send(frames(&["Ada"], None)[1].clone()).then(Step::Reset),
+        })
+    })
+    .await;
+    let bench = Bench::new(&[&provider], |_| ());
+    let good: Vec<_> = bench.model().stream(&call(), &question()).await.unwrap().collect().await;
+    assert!(matches!(good.last(), Some(Ok(ChatEvent::Done(_)))));
+    let cut: Vec<_> = bench.model().stream(&call(), &question()).await.unwrap().collect().await;
+    assert!(
+        matches!(cut.as_slice(), [Ok(ChatEvent::Text(_)), Err(error)] if error.fault == ModelFault::Cut { began: true })
+    );
+    assert_eq!(provider.asked().len(), 3);
+    let rows = bench.closed().await;
+    assert_eq!((rows[0].retries, rows[0].status.as_str(), rows[0].usage.completion), (1, "ok", 2));
+    assert!(rows[0].first_token_ms.is_some());
+    assert_eq!((rows[1].retries, rows[1].status.as_str(), rows[1].usage.estimated), (0, "cut", true));
+}
+
+#[tokio::test]
+async fn a_stream_that_nobody_reads_on_is_closed_and_charged() {
+    let provider = upstream(|_| {
+        Some(Reply::open(200, "text/event-stream").send(frames(&["Ada said much"], None)[1].clone()).then(Step::Hang))
+    })
+    .await;
+    let prices = Prices::from_toml("[prices.m]\ninput_per_mtok = 1\noutput_per_mtok = 1\n").unwrap();
+    let bench = Bench::new(&[&provider], |settings| settings.prices = Arc::new(prices));
+    let mut stream = bench.model().stream(&call(), &question()).await.unwrap();
+    assert!(matches!(stream.next().await, Some(Ok(ChatEvent::Text(_)))));
+    drop(stream);
+    let row = bench.closed().await.remove(0);
+    assert_eq!((row.status.as_str(), row.usage.completion, row.usage.estimated), ("cancelled", 3, true));
+    assert!(row.cost.is_some_and(|cost| cost > 0), "{row:?}");
+    let patience = Instant::now() + Duration::from_secs(1);
+    while provider.abandoned() == 0 {
+        assert!(Instant::now() < patience, "the connection is still open");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_hundred_callers_cannot_overspend() {
+    let provider = upstream(|_| Some(good())).await;
+    // A cent per answer of 100 tokens, which is exactly what is reserved for one.
+    let prices = Prices::from_toml("[prices.m]\ninput_per_mtok = 0\noutput_per_mtok = 100\n").unwrap();
+    let rule = BudgetRule {
+        scope: BudgetScope::Total,
+        window: BudgetWindow::Day,
+        limit: 1_000_000_000,
+        action: BudgetAction::Refuse429,
+        unknown_price: UnknownPrice::Refuse,
+    };
+    let bench = Bench::new(&[&provider], |settings| {
+        settings.prices = Arc::new(prices);
+        settings.budgets = vec![rule];
+        settings.concurrent = 50;
+    });
+    let model = bench.model();
+    let (call, question) = (call(), question());
+    let outcomes = join_all((0..200).map(|_| model.chat(&call, &question))).await;
+    let refused = outcomes.iter().filter_map(|outcome| outcome.as_ref().err());
+    assert!(refused.clone().all(|error| error.fault == ModelFault::OverBudget(BudgetAction::Refuse429)));
+    assert_eq!((refused.count(), provider.asked().len()), (100, 100));
+    let state = bench.ledger.budgets(Fixed.now_ms()).unwrap().remove(0);
+    assert_eq!((state.settled, state.reserved), (1_000_000_000, 0));
+    assert_eq!(bench.ledger.drift().unwrap(), 0);
+}
+
+#[tokio::test]
+async fn the_ledger_has_every_token_of_every_call() {
+    let count = AtomicUsize::new(0);
+    let provider = upstream(move |asked| {
+        let number = count.fetch_add(1, Ordering::Relaxed) as u64;
+        let usage = Some((number, 2 * number));
+        Some(if asked.json()["stream"] == true {
+            frames(&["Ada."], usage).into_iter().fold(Reply::open(200, "text/event-stream"), Reply::send)
+        } else {
+            Reply::json(200, &whole("Ada.", &lorekeep_types::FinishReason::Stop, usage))
+        })
+    })
+    .await;
+    let bench = Bench::new(&[&provider], |_| ());
+    for number in 0..60 {
+        if number % 2 == 0 {
+            bench.model().chat(&call(), &question()).await.unwrap();
+        } else {
+            assert_eq!(bench.model().stream(&call(), &question()).await.unwrap().count().await, 2);
+        }
+    }
+    let rows = bench.closed().await;
+    let sum = |value: fn(&CallRow) -> u64| rows.iter().map(value).sum::<u64>();
+    assert_eq!((sum(|row| row.usage.prompt), sum(|row| row.usage.completion)), (60 * 59 / 2, 60 * 59));
+    assert!(rows.iter().all(|row| row.operation == "answer" && row.request_id == "request-1" && !row.usage.estimated));
+}
+
+#[tokio::test]
+async fn roles_are_switched_at_run_time_and_only_to_what_is_there() {
+    let (one, other) = (upstream(|_| Some(good())).await, upstream(|_| Some(good())).await);
+    let bench = Bench::new(&[&one, &other], |_| ());
+    bench.gateway.set_role(Role::Answer, vec![ModelId::new("p1", "x")]).unwrap();
+    bench.model().chat(&call(), &question()).await.unwrap();
+    assert_eq!((one.asked().len(), other.asked().len()), (0, 1));
+    assert!(bench.gateway.set_role(Role::Answer, vec![ModelId::new("nowhere", "x")]).is_err());
+    assert!(bench.gateway.set_role(Role::Embed, vec![ModelId::new("p1", "x")]).is_err());
+    bench.gateway.set_role(Role::Answer, Vec::new()).unwrap();
+    bench.model().chat(&call(), &question()).await.unwrap();
+    assert_eq!((one.asked().len(), other.asked().len()), (1, 1));
+}
