@@ -125,6 +125,7 @@ export interface Usage {
   completion_tokens: number;
   total_tokens: number;
   cost_nano_usd: number | null;
+  estimated: boolean;
 }
 
 export interface Answer {
@@ -137,6 +138,9 @@ export interface Answer {
   took_ms: number;
   searched: number;
   usage: Usage;
+  /** The model that wrote it. */
+  model?: string;
+  first_token_ms?: number;
   notices?: string[];
 }
 

@@ -174,7 +174,7 @@ export function CiteButton(props: { label: string; place: string; open: (label: 
 export function summary(answer: Answer): string {
   const { usage } = answer;
   const parts = [
-    t(`summary.${answer.kind}` as MessageKey),
+    answer.kind === 'generated' && answer.model ? answer.model : t(`summary.${answer.kind}` as MessageKey),
     t('summary.passages', { n: answer.citations.length, all: answer.searched }),
     duration(answer.took_ms),
     t('summary.tokens', { n: usage.total_tokens }),
