@@ -4,9 +4,10 @@ use std::fmt::Write as _;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use plotters::prelude::*;
 use serde_json::{Value, json};
 
-use super::{children_cpu_s, eval, write};
+use super::{children_cpu_s, eval, results, write};
 
 /// Passages per step.
 const SIZES: [usize; 4] = [1_000, 10_000, 100_000, 300_000];
@@ -31,7 +32,47 @@ pub fn measure(data: &Path) -> Result<()> {
         println!("{row}");
         rows.push(row);
     }
-    write("scale", &json!(rows), &page(&rows)?)
+    write("scale", &json!(rows), &page(&rows)?)?;
+    plot(&rows)
+}
+
+/// Curves drawn: name, field, colour.
+const CURVES: [(&str, &str, RGBColor); 3] = [
+    ("indexing, CPU ms per passage", "cpu_ms_per_passage", RGBColor(15, 118, 110)),
+    ("search, p50 ms", "search_ms_p50", RGBColor(180, 83, 9)),
+    ("search, p99 ms", "search_ms_p99", RGBColor(127, 29, 29)),
+];
+
+/// Both axes are logarithmic: what grows linearly with the corpus rises by one decade per decade.
+fn plot(rows: &[Value]) -> Result<()> {
+    let path = results().join("scale.svg");
+    let area = SVGBackend::new(&path, (720, 420)).into_drawing_area();
+    let number = |row: &Value, key: &str| row[key].as_f64().unwrap_or_default().max(0.01);
+    let all = rows.iter().flat_map(|row| CURVES.map(|(_, key, _)| number(row, key)));
+    let (least, most) = all.fold((f64::MAX, f64::MIN), |(least, most), value| (least.min(value), most.max(value)));
+    let sizes: Vec<f64> = rows.iter().map(|row| number(row, "passages")).collect();
+    let (first, last) = (sizes.first().copied().unwrap_or(1.0), sizes.last().copied().unwrap_or(10.0));
+    area.fill(&WHITE).map_err(drawing)?;
+    let mut chart = ChartBuilder::on(&area)
+        .margin(12)
+        .caption("Cost as the corpus grows", ("sans-serif", 18))
+        .x_label_area_size(42)
+        .y_label_area_size(56)
+        .build_cartesian_2d((first..last).log_scale(), (least * 0.7..most * 1.5).log_scale())
+        .map_err(drawing)?;
+    chart.configure_mesh().x_desc("passages").y_desc("milliseconds").draw().map_err(drawing)?;
+    for (name, key, colour) in CURVES {
+        let points: Vec<(f64, f64)> = rows.iter().map(|row| (number(row, "passages"), number(row, key))).collect();
+        chart.draw_series(LineSeries::new(points, colour.stroke_width(2)).point_size(3)).map_err(drawing)?.label(name).legend(
+            move |(x, y)| PathElement::new([(x, y), (x + 18, y)], colour.stroke_width(2)),
+        );
+    }
+    chart.configure_series_labels().border_style(BLACK.mix(0.3)).background_style(WHITE).draw().map_err(drawing)?;
+    area.present().map_err(drawing)
+}
+
+fn drawing(error: impl std::fmt::Display) -> anyhow::Error {
+    anyhow::anyhow!("cannot draw the curves: {error}")
 }
 
 /// `(title, text)` of the passages that are varied.
@@ -82,7 +123,7 @@ fn renamed(text: &str, round: usize) -> String {
 
 fn page(rows: &[Value]) -> Result<String> {
     let mut page = String::from(
-        "# Scale\n\n`cargo xtask bench scale`: synthetic passages grown from 2wiki, two cores\n\n\
+        "# Scale\n\n`cargo xtask bench scale`: synthetic passages grown from 2wiki, two cores\n\n![curves](scale.svg)\n\n\
          | passages | indexing, s | wall ms/passage | CPU ms/passage | search p50 ms | p99 ms |\n|---|---|---|---|---|---|\n",
     );
     for row in rows {
