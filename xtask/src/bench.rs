@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::run::{cargo, output, root, run, target};
 
+mod gateway;
 mod peer;
 mod scale;
 
@@ -22,7 +23,8 @@ const SETS: [&str; 6] = ["musique", "musique_volumes", "policyqa", "tydi_en", "t
 /// The set that speed is measured on: 6,119 passages.
 const SPEED_SET: &str = "2wiki";
 
-/// Runs the parts asked for: `quality`, `speed`, `scale`, `peer`; the first two by default.
+/// Runs the parts asked for: `quality`, `speed`, `scale`, `peer`, `gateway`, `plot` (draws `scale` again); the first
+/// two by default.
 pub fn run_all(arguments: &[String]) -> Result<()> {
     let value_of = |flag: &str| {
         let at = arguments.iter().position(|word| word == flag)?;
@@ -33,7 +35,7 @@ pub fn run_all(arguments: &[String]) -> Result<()> {
     let asked: Vec<&str> = arguments
         .iter()
         .map(String::as_str)
-        .filter(|word| matches!(*word, "quality" | "speed" | "scale" | "peer"))
+        .filter(|word| matches!(*word, "quality" | "speed" | "scale" | "peer" | "gateway" | "plot"))
         .collect();
     let parts = if asked.is_empty() { vec!["quality", "speed"] } else { asked };
     run(&root(), &cargo(), &["build", "--release"])?;
@@ -44,6 +46,8 @@ pub fn run_all(arguments: &[String]) -> Result<()> {
             "quality" => quality(&data)?,
             "speed" => speed(&data.join(SPEED_SET))?,
             "scale" => scale::measure(&data)?,
+            "plot" => scale::draw()?,
+            "gateway" => gateway::measure(&value_of("--bench").unwrap_or_else(|| shared.join("bench")))?,
             _ => peer::measure(&value_of("--bench").unwrap_or_else(|| shared.join("bench")))?,
         }
     }

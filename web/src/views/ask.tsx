@@ -1,7 +1,7 @@
 // Ask: the question box, the answer as a document, its evidence beside it, the source of a citation on request.
 import { useEffect, useMemo } from 'preact/hooks';
 import type { Citation } from '../api/types';
-import { t } from '../lib/i18n';
+import { t, type MessageKey } from '../lib/i18n';
 import { answer, ask, asked, clear, draft, failure, phase, stage, stop } from '../state/ask';
 import { route, setQuery, workspace } from '../state/navigation';
 import { covered } from '../state/pane';
@@ -85,6 +85,8 @@ function Heading({ question }: { question: string }) {
   );
 }
 
+const STAGES: Record<string, MessageKey> = { answering: 'stage.answering', writing: 'stage.writing' };
+
 function Progress() {
   const again = () => asked.value && ask(asked.value, true);
   if (phase.value === 'failed' && failure.value) return <FailureCard failure={failure.value} retry={again} />;
@@ -103,7 +105,7 @@ function Progress() {
     <>
       <p class="stage">
         <span class="pulse" aria-hidden="true" />
-        <span>{stage.value === 'answering' ? t('stage.answering') : t('stage.searching')}</span>
+        <span>{t(STAGES[stage.value] ?? 'stage.searching')}</span>
         <button type="button" class="button" onClick={stop}>
           <Icon name="stop" /> {t('stop')}
         </button>

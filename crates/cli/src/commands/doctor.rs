@@ -1,10 +1,12 @@
 //! `lorekeep doctor`: checks everything a user needs and says what to do about what is wrong.
 
 use std::net::TcpListener;
+use std::time::Duration;
 
 use anyhow::Result;
 use clap::Args;
 use lorekeep_control::diagnostics::{self, Finding, Severity};
+use lorekeep_models::gateway::settings::ProviderSettings;
 use lorekeep_types::{ErrorCode, IntegrityReport};
 use serde_json::{Value, json};
 
@@ -36,7 +38,7 @@ pub async fn run(app: &App, args: &Doctor) -> Result<Exit> {
 async fn everything(app: &App) -> Vec<Finding> {
     let mut findings = vec![folder(app), index(app).await];
     findings.push(port(app));
-    findings.push(Finding::ok("offline", "no outbound connection is configured"));
+    findings.extend(models(app).await);
     findings
 }
 
@@ -91,6 +93,59 @@ fn remedy(error: &anyhow::Error) -> String {
         Some(error) => error.remedy().unwrap_or("lorekeep reindex").to_owned(),
         None => "start the server: lorekeep serve".to_owned(),
     }
+}
+
+/// Whether the providers of the configured models can be reached. Only a connection is made: no request, no tokens.
+async fn models(app: &App) -> Vec<Finding> {
+    let settings = &app.config.models;
+    if settings.roles.is_empty() {
+        return vec![
+            Finding::ok("model", "none: answers quote your documents word for word"),
+            Finding::ok("offline", "no outbound connection is configured"),
+        ];
+    }
+    let used = |name: &str| settings.roles.values().flatten().any(|model| model.provider == name);
+    let mut findings = Vec::new();
+    for provider in settings.providers.iter().filter(|provider| used(&provider.name)) {
+        findings.push(reachable(provider).await);
+    }
+    findings
+}
+
+async fn reachable(provider: &ProviderSettings) -> Finding {
+    let name = format!("{} ({})", provider.name, provider.kind.name());
+    let address = match provider.address() {
+        Ok(address) => address,
+        Err(error) => {
+            return Finding::failure("model", error.message(), error.remedy().unwrap_or("lorekeep model set"));
+        }
+    };
+    let url = reqwest::Url::parse(&address).ok();
+    let place = url.as_ref().and_then(|url| Some((url.host_str()?.to_owned(), url.port_or_known_default()?)));
+    let Some((host, port)) = place else {
+        return Finding::failure(
+            "model",
+            format!("{name}: `{address}` is no address"),
+            "lorekeep model set ADDRESS --model NAME",
+        );
+    };
+    if provider.kind.is_hosted() && provider.base_url.is_none() && provider.api_key.is_none() {
+        let remedy = format!("set `providers.{}.api_key`, or the vendor's own variable", provider.name);
+        return Finding::failure("model", format!("{name}: no API key"), remedy);
+    }
+    let connected = tokio::time::timeout(Duration::from_secs(5), tokio::net::TcpStream::connect((host.as_str(), port)));
+    let reason = match connected.await {
+        Ok(Ok(_)) => return Finding::ok("model", format!("{name} at {address} can be reached")),
+        Ok(Err(error)) => error.to_string(),
+        Err(_) => "no connection within 5 s".to_owned(),
+    };
+    let local = matches!(host.as_str(), "localhost" | "127.0.0.1" | "[::1]");
+    let remedy = if local {
+        "start it; inside a container use http://host.docker.internal"
+    } else {
+        "check address, proxy and firewall"
+    };
+    Finding::warning("model", format!("{name} at {address}: {reason}"), remedy)
 }
 
 fn port(app: &App) -> Finding {

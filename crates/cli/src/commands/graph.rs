@@ -56,7 +56,7 @@ pub enum Format {
 }
 
 /// Most entities an export asks for.
-const EXPORT_LIMIT: usize = 10_000;
+const EXPORT_LIMIT: usize = 100_000;
 
 /// Runs the command.
 pub async fn run(app: &App, args: &Graph) -> Result<Exit> {

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Args;
+use lorekeep_types::Role;
 use rust_embed::RustEmbed;
 use serde_json::Value;
 
@@ -41,7 +42,11 @@ pub async fn run(app: &App, args: &Start) -> Result<Exit> {
     let state = if fresh { "new" } else { "existing" };
     app.say(&format!("Data folder   {}   ({state})", app.config.data_dir.display()));
     app.say(&format!("Workspace     {}", app.workspace));
-    app.say("Model         none: answers quote your documents word for word\n");
+    let writer = app.config.models.roles.get(&Role::Answer).and_then(|models| models.first());
+    match writer {
+        Some(model) => app.say(&format!("Model         {model} writes the answers; --quote-only quotes\n")),
+        None => app.say("Model         none: answers quote your documents word for word\n"),
+    }
 
     let client = Client::local(node.clone(), app.workspace.clone());
     let url = wire::url_of(&listener)?;

@@ -171,8 +171,7 @@ impl Layers {
     }
 }
 
-/// `LOREKEEP_SERVER__BIND` → `server.bind`. Variables without `__` (such as `LOREKEEP_LOG`) are not keys,
-/// but the short forms named in the command's help are.
+/// `LOREKEEP_SERVER__BIND` → `server.bind`. The short forms that the command's help names are flags, not keys.
 fn key_of_variable(name: &str) -> Option<String> {
     let rest = name.strip_prefix("LOREKEEP_")?;
     match rest {

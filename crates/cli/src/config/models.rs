@@ -38,7 +38,7 @@ pub fn resolve(layers: &Layers, environment: &[(String, String)]) -> Result<Gate
     let number = |path: &str, usual: u64| text(path).parse().unwrap_or(usual);
     let mut providers = providers(layers, environment)?;
     let main = main_provider(layers, environment)?;
-    let roles = roles(layers, main.as_ref(), &mut providers)?;
+    let roles = roles(layers, environment, main.as_ref(), &mut providers)?;
     providers.extend(main);
     Ok(GatewaySettings {
         providers,
@@ -129,6 +129,7 @@ fn with_scheme(host: &str) -> String {
 
 fn roles(
     layers: &Layers,
+    environment: &[(String, String)],
     main: Option<&ProviderSettings>,
     providers: &mut Vec<ProviderSettings>,
 ) -> Result<BTreeMap<Role, Vec<ModelId>>> {
@@ -154,7 +155,7 @@ fn roles(
     for name in wanted {
         let known = name == MAIN || providers.iter().any(|provider| provider.name == name);
         if let (false, Ok(kind)) = (known, ProviderKind::parse(&name)) {
-            let api_key = None;
+            let api_key = vendor_key(kind, environment);
             providers.push(ProviderSettings { name, kind, base_url: None, api_key, options: BTreeMap::new() });
         }
     }

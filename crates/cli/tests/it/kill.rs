@@ -177,3 +177,34 @@ async fn a_killed_server_leaves_no_lock_behind() {
     let version: Value = server.api().get("/version").await.unwrap();
     assert_eq!(version["name"], "lorekeep");
 }
+
+/// An import that is killed leaves a whole workspace or none, and never stands in the way of the next.
+#[test]
+fn a_killed_import_leaves_a_whole_workspace_or_none() {
+    let place = Place::new();
+    for number in 0..20 {
+        place.write(&format!("papers/{number}.md"), text(&format!("paper {number}"), &format!("word{number}")));
+    }
+    assert!(place.run(&["add", "papers"]).status.success());
+    let archive = place.path().join("all.lorekeep").display().to_string();
+    assert!(place.run(&["export", &archive]).status.success());
+    for moment in 0..12_u32 {
+        let name = format!("copy{moment}");
+        let mut import = place.command().args(["-w", &name, "import", &archive]).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(u64::from(moment * 8)));
+        import.kill().unwrap();
+        import.wait().unwrap();
+        let all = place.json(&["workspace", "list"]);
+        let rows = all["workspaces"].as_array().unwrap();
+        let documents =
+            |wanted: &str| rows.iter().find(|row| row["name"] == wanted).map(|row| row["documents"].clone());
+        assert_eq!(documents("default"), Some(Value::from(20)), "{all}");
+        match documents(&name) {
+            Some(count) => assert_eq!(count, 20, "a part of a workspace is visible after {moment}"),
+            None => assert!(place.run(&["-w", &name, "import", &archive]).status.success()),
+        }
+        let answer = place.json(&["-w", &name, "ask", &format!("What is the watchword of paper {moment}?")]);
+        assert!(answer["answer"].as_str().unwrap().contains(&format!("word{moment}")), "{answer}");
+        assert!(place.run(&["workspace", "rm", &name, "--yes"]).status.success());
+    }
+}

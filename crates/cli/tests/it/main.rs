@@ -10,6 +10,7 @@
 )]
 
 mod commands;
+mod fetching;
 mod harness;
 mod kill;
 mod models;

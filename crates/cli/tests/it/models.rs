@@ -294,3 +294,15 @@ fn a_credential_is_never_shown() {
         assert!(text.contains("…1234") && !text.contains("sk-secret"), "{arguments:?}: {text}");
     }
 }
+
+#[test]
+fn doctor_says_whether_the_provider_can_be_reached() {
+    let provider = Provider::saying(ANSWER);
+    let place = place(&provider.url(), "");
+    let findings = |place: &Place| place.json(&["doctor"])["findings"].to_string();
+    assert!(findings(&place).contains("can be reached") && !findings(&place).contains("no outbound connection"));
+    assert!(provider.chats().is_empty(), "nothing is asked");
+    drop(provider);
+    assert!(findings(&place).contains("Connection refused"), "{}", findings(&place));
+    assert!(findings(&Place::new()).contains("no outbound connection is configured"));
+}

@@ -222,10 +222,10 @@ fn picks(merged: Vec<Candidate>) -> Vec<Pick> {
         .collect()
 }
 
-/// What the text view holds of a chunk: title, governing heading, text.
+/// What the text view holds of a chunk.
 fn lexical_text(chunk: &StoredChunk) -> String {
-    let heading = chunk.chunk.heading_path.last().map(String::as_str).unwrap_or_default();
-    format!("{}\n{heading}\n{}", chunk.document_title, chunk.chunk.text)
+    let governing = chunk.chunk.heading_path.last().map(String::as_str);
+    text::passage_text(&chunk.document_title, governing, &chunk.chunk.text)
 }
 
 fn language(chunk: &StoredChunk) -> Option<&str> {

@@ -181,7 +181,7 @@ pub struct Usage {
 /// A step of a streamed answer.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Stage {
-    /// `searching` or `answering`.
+    /// `searching`, then `answering` (sentences are chosen) or `writing` (by a model).
     pub stage: String,
 }
 

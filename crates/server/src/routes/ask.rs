@@ -67,14 +67,14 @@ struct Piece<'a> {
 }
 
 fn pieces(step: Result<AskEvent>, request_id: &str) -> Vec<Event> {
-    let answering = || event("stage", &dto::Stage { stage: "answering".to_owned() });
+    let stage = |name: &str| event("stage", &dto::Stage { stage: name.to_owned() });
     match step {
-        Ok(AskEvent::Writing { .. }) => vec![answering()],
+        Ok(AskEvent::Writing { .. }) => vec![stage("writing")],
         Ok(AskEvent::Text(text)) => vec![event("answer", &Piece { text: &text })],
         Ok(AskEvent::Done(answer)) => {
             let written = answer.kind == AnswerKind::Generated;
             let answer = dto::Answer::from(*answer);
-            let mut events = if written { Vec::new() } else { vec![answering()] };
+            let mut events = if written { Vec::new() } else { vec![stage("answering")] };
             events.extend(answer.citations.iter().map(|citation| event("citation", citation)));
             if !written {
                 // A quoted answer is whole when it is found; it is sent sentence by sentence, each with its number.

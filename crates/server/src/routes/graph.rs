@@ -102,7 +102,7 @@ pub(crate) struct NeighbourhoodArgs {
 #[utoipa::path(get, path = "/v1/graph/neighbourhood", operation_id = "getNeighbourhood", tag = "graph",
     params(("entity" = Option<String>, Query, description = "where to start"),
         ("depth" = Option<usize>, Query, description = "relations to walk, 1 to 5; default 1"),
-        ("limit" = Option<usize>, Query, description = "entities to return, 1 to 10,000; default 100")),
+        ("limit" = Option<usize>, Query, description = "entities to return, 1 to 100,000; default 100")),
     responses((status = 200, body = dto::Graph), Failures))]
 pub(crate) async fn neighbourhood(
     State(app): State<Shared>,
@@ -111,7 +111,7 @@ pub(crate) async fn neighbourhood(
 ) -> ApiResult<Json<dto::Graph>> {
     let (mut depth, mut limit) = (1, 100);
     set("depth", args.depth, 1..=5, &mut depth)?;
-    set("limit", args.limit, 1..=10_000, &mut limit)?;
+    set("limit", args.limit, 1..=100_000, &mut limit)?;
     let depth = u32::try_from(depth).unwrap_or(1);
     let time = app.settings.request_timeout;
     let part = scope.within(time, async |ctx| app.engine().neighbourhood(ctx, args.entity, depth, limit).await);

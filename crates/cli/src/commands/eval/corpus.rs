@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use anyhow::{Context, Result};
+use lorekeep_engine::answer::says_one_of;
 use lorekeep_engine::eval::{EvalPassage, EvalSet};
 use lorekeep_types::{
     Answer, ByteSpan, DocumentId, DocumentParser, ErrorCode, Format, Heading, Metadata, NewItem, ParseInput,
@@ -152,9 +153,8 @@ pub fn answers(text: Option<&str>) -> Result<HashMap<String, Vec<String>>> {
     for (number, line) in text.unwrap_or_default().lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
         let row: Row = serde_json::from_str(line).with_context(|| format!("answers.jsonl, line {}", number + 1))?;
         // A bare yes or no stands in no document: such questions are not scored.
-        let scored: Vec<String> = row.answers.iter().map(|answer| spaced(answer)).collect();
-        if scored.iter().any(|answer| !matches!(answer.trim(), "yes" | "no" | "")) {
-            gold.insert(row.id, scored);
+        if row.answers.iter().any(|answer| !matches!(lorekeep_text::norm(answer).as_str(), "yes" | "no" | "")) {
+            gold.insert(row.id, row.answers);
         }
     }
     Ok(gold)
@@ -162,16 +162,9 @@ pub fn answers(text: Option<&str>) -> Result<HashMap<String, Vec<String>>> {
 
 /// Whether a gold answer stands, as whole normalised words, in the first and in one of the first three quotes.
 pub fn quoted(answer: &Answer, gold: &[String]) -> (bool, bool) {
-    let holds = |quote: &str| {
-        let quote = spaced(quote);
-        gold.iter().any(|answer| quote.contains(answer.as_str()))
-    };
-    let hits: Vec<bool> = answer.citations.iter().take(3).map(|citation| holds(&citation.quote)).collect();
+    let said = answer.citations.iter().take(3).map(|citation| says_one_of(&citation.quote, gold));
+    let hits: Vec<bool> = said.collect();
     (hits.first().copied().unwrap_or_default(), hits.contains(&true))
-}
-
-fn spaced(text: &str) -> String {
-    format!(" {} ", lorekeep_text::norm(text))
 }
 
 #[cfg(test)]
