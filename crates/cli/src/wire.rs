@@ -11,7 +11,7 @@ use lorekeep_models::{O200k, StaticEmbedder};
 use lorekeep_parse::{Limits, Parser};
 use lorekeep_server::{AppState, Build, Readiness, ScanFolder, ServerSettings};
 use lorekeep_store::{Holder, Store};
-use lorekeep_types::{Clock, DocumentParser, Error, ErrorCode, Ledger, ModelDesk, Models, Result};
+use lorekeep_types::{Clock, DocumentParser, Error, ErrorCode, Ledger, ModelCache, ModelDesk, Models, Result};
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
@@ -33,10 +33,11 @@ const GRACE: Duration = Duration::from_secs(20);
 /// `Locked` when another process holds the folder; whatever the store says otherwise.
 pub fn open(config: &Config, sources: Sources) -> Result<Node> {
     let store = open_store(&config.data_dir)?;
+    let cache = store.cache(Arc::new(SystemClock))?;
     let ledger = store.ledger();
     let gateway = Arc::new(LiveGateway::new(config, sources, Arc::clone(&ledger), Arc::new(SystemClock))?);
     let models = Arc::clone(&gateway) as Arc<dyn Models>;
-    let engine = build(config, Arc::clone(&store), Arc::new(parser(config)), Some(models))?;
+    let engine = build(config, Arc::clone(&store), Arc::new(parser(config)), Some((models, cache)))?;
     let settings = server_settings(config);
     let readiness = Readiness::default();
     let scan = config.input_dir.clone().map(|folder| {
@@ -72,12 +73,14 @@ fn build(
     config: &Config,
     store: Arc<Store>,
     parser: Arc<dyn DocumentParser>,
-    models: Option<Arc<dyn Models>>,
+    models: Option<(Arc<dyn Models>, Arc<dyn ModelCache>)>,
 ) -> Result<Engine> {
+    let (models, cache) = models.unzip();
     Engine::new(EngineParts {
         store,
         embedder: Some(Arc::new(StaticEmbedder)),
         models,
+        cache,
         tokens: Arc::new(O200k::default()),
         parser,
         clock: Arc::new(SystemClock),

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lorekeep_types::{
-    Clock, DocumentParser, EmbeddingModel, Error, ErrorCode, Format, Ids, Models, RequestContext, Result, Snapshot,
-    Store, TokenCounter, Workspace,
+    Clock, DocumentParser, EmbeddingModel, Error, ErrorCode, Format, Ids, ModelCache, Models, RequestContext, Result,
+    Snapshot, Store, TokenCounter, Workspace,
 };
 
 use crate::ingest::Ingest;
@@ -21,6 +21,8 @@ pub struct EngineParts {
     pub embedder: Option<Arc<dyn EmbeddingModel>>,
     /// The models that write; without any, answers are quoted.
     pub models: Option<Arc<dyn Models>>,
+    /// Keeps results of model calls; without one each is paid for again.
+    pub cache: Option<Arc<dyn ModelCache>>,
     /// Counts tokens of chunks and descriptions.
     pub tokens: Arc<dyn TokenCounter>,
     /// Reads documents.

@@ -25,7 +25,7 @@ impl Engine {
         join(tokio::task::spawn_blocking(move || engine.parts.store.create_workspace(&name).map(drop))).await
     }
 
-    /// Stops work on a workspace and removes it with everything in it.
+    /// Stops work on a workspace and removes it with everything in it, what is cached of it included.
     ///
     /// # Errors
     /// `NotFound`.
@@ -33,7 +33,11 @@ impl Engine {
         let (engine, name) = (self.clone(), name.clone());
         join(tokio::task::spawn_blocking(move || {
             engine.ingest.forget(&name);
-            engine.parts.store.remove_workspace(&name)
+            engine.parts.store.remove_workspace(&name)?;
+            match &engine.parts.cache {
+                Some(cache) => cache.forget(Some(&name), None).map(drop),
+                None => Ok(()),
+            }
         }))
         .await
     }

@@ -3,6 +3,7 @@
 //! ```text
 //! lock                          held while a process uses the folder; says which one
 //! gateway.sqlite                the ledger of model calls of all workspaces
+//! cache.sqlite                  results of model calls, disposable
 //! workspaces/NAME/truth.sqlite  the truth
 //! workspaces/NAME/views/        derived, disposable
 //! workspaces/.NAME              unfinished: removed when the folder is opened

@@ -9,8 +9,9 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use lorekeep_types::{Ledger, Workspace, WorkspaceName, WorkspaceSummary};
+use lorekeep_types::{Clock, Ledger, ModelCache, Workspace, WorkspaceName, WorkspaceSummary};
 
+use crate::cache::SqliteCache;
 use crate::error::{Result, StoreError};
 use crate::folder::{self, Folder};
 use crate::ledger::SqliteLedger;
@@ -65,6 +66,18 @@ impl Store {
     #[must_use]
     pub fn ledger(&self) -> Arc<dyn Ledger> {
         Arc::<SqliteLedger>::clone(&self.ledger)
+    }
+
+    /// The cache of this folder's model calls, or one without a file when there is no folder. Removing a workspace
+    /// leaves it as it is: its values are the caller's to forget.
+    ///
+    /// # Errors
+    /// When the file cannot be opened.
+    pub fn cache(&self, clock: Arc<dyn Clock>) -> lorekeep_types::Result<Arc<dyn ModelCache>> {
+        Ok(Arc::new(match &self.folder {
+            Some(folder) => SqliteCache::open(folder.path(), clock)?,
+            None => SqliteCache::in_memory(clock)?,
+        }))
     }
 
     fn open_folder(path: &Path, now_ms: i64) -> Result<Self> {

@@ -6,6 +6,7 @@
 //! the engine reaches the rest of the world.
 
 mod audio;
+mod cache;
 mod chat;
 mod chunk;
 mod context;
@@ -28,6 +29,7 @@ mod store;
 mod usage;
 
 pub use audio::{AudioFormat, Recording, Speech, SpeechModel, Transcript, TranscriptionModel, Utterance};
+pub use cache::{CacheKey, CacheKind, CacheSize, ModelCache};
 pub use chat::{
     Capabilities, ChatEvent, ChatMessage, ChatRequest, ChatRole, Completion, FinishReason, OutputFormat, Part,
     TokenUsage, WebSearch, WebSource,

@@ -180,6 +180,7 @@ impl Bench {
             store: Arc::clone(&store) as Arc<dyn lorekeep_types::Store>,
             embedder: Some(Arc::new(Letters(Arc::clone(&doors)))),
             models: None,
+            cache: None,
             tokens: Arc::new(Words(Arc::clone(&doors))),
             parser: Arc::new(TextParser(Arc::clone(&doors))),
             clock: Arc::new(Ticks::default()),

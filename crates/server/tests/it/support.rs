@@ -106,6 +106,7 @@ impl Server {
             store,
             embedder: Some(Arc::new(StaticEmbedder)),
             models: None,
+            cache: None,
             tokens: Arc::new(O200k::default()),
             parser: Arc::new(Parser::default()),
             clock: Arc::new(FixedClock),

@@ -9,6 +9,7 @@
 )]
 
 mod archive;
+mod cache;
 mod concurrency;
 mod documents;
 mod format;
