@@ -10,8 +10,11 @@ use anyhow::{Context, Result as AnyResult};
 use futures::future::BoxFuture;
 use lorekeep_models::gateway::Gateway;
 use lorekeep_models::gateway::settings::GatewaySettings;
+use lorekeep_models::layer::kept::Kept;
 use lorekeep_models::price::Prices;
-use lorekeep_types::{ChatModel, Clock, Ledger, ModelDesk, ModelId, ModelTest, Models, ModelsOverview, Result, Role};
+use lorekeep_types::{
+    ChatModel, Clock, Ledger, ModelCache, ModelDesk, ModelId, ModelTest, Models, ModelsOverview, Result, Role,
+};
 
 use crate::config::{Config, Layers, Sources};
 
@@ -24,6 +27,7 @@ pub struct LiveGateway {
     current: RwLock<Arc<Gateway>>,
     ledger: Arc<dyn Ledger>,
     clock: Arc<dyn Clock>,
+    kept: Kept,
 }
 
 impl LiveGateway {
@@ -31,10 +35,18 @@ impl LiveGateway {
     ///
     /// # Errors
     /// When the models or prices of the configuration cannot be used.
-    pub fn new(config: &Config, sources: Sources, ledger: Arc<dyn Ledger>, clock: Arc<dyn Clock>) -> Result<Self> {
+    pub fn new(
+        config: &Config,
+        sources: Sources,
+        ledger: Arc<dyn Ledger>,
+        clock: Arc<dyn Clock>,
+        cache: Arc<dyn ModelCache>,
+    ) -> Result<Self> {
         let settings = with_prices(config)?;
+        let kept = Kept::new(cache);
         let gateway = Gateway::new(settings, BTreeMap::new(), Arc::clone(&ledger), Arc::clone(&clock))?;
-        Ok(Self { sources, current: RwLock::new(Arc::new(gateway)), ledger, clock })
+        let current = RwLock::new(Arc::new(gateway.keeping(kept.clone())));
+        Ok(Self { sources, current, ledger, clock, kept })
     }
 
     /// Looks at the files every two seconds for as long as the future is polled, and reads them again when one of them
@@ -60,7 +72,8 @@ impl LiveGateway {
         let config = self.config()?;
         let set = self.current().set_roles();
         let gateway = Gateway::new(with_prices(&config)?, set, Arc::clone(&self.ledger), Arc::clone(&self.clock))?;
-        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(gateway);
+        let gateway = Arc::new(gateway.keeping(self.kept.clone()));
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = gateway;
         Ok(())
     }
 

@@ -35,7 +35,8 @@ pub fn open(config: &Config, sources: Sources) -> Result<Node> {
     let store = open_store(&config.data_dir)?;
     let cache = store.cache(Arc::new(SystemClock))?;
     let ledger = store.ledger();
-    let gateway = Arc::new(LiveGateway::new(config, sources, Arc::clone(&ledger), Arc::new(SystemClock))?);
+    let clock = Arc::new(SystemClock);
+    let gateway = Arc::new(LiveGateway::new(config, sources, Arc::clone(&ledger), clock, Arc::clone(&cache))?);
     let models = Arc::clone(&gateway) as Arc<dyn Models>;
     let engine = build(config, Arc::clone(&store), Arc::new(parser(config)), Some((models, cache)))?;
     let settings = server_settings(config);

@@ -208,6 +208,8 @@ pub struct Completion {
     pub sources: Vec<WebSource>,
     /// What it cost in nano-USD by the configured prices; `None` when the price is unknown. Providers leave it empty.
     pub cost: Option<i64>,
+    /// Whether a cache answered: nothing was read or written by a model now, `usage` is zero and `cost` 0.
+    pub cache_hit: bool,
 }
 
 /// A step of a streamed answer.

@@ -101,8 +101,19 @@ pub struct Closing {
     pub fallback_reason: Option<String>,
     /// Whether a cache answered and no model was called.
     pub cache_hit: bool,
+    /// What the answer took when the cache got it; zero unless a cache answered.
+    pub saved: Saved,
     /// The model as the provider names it.
     pub provider_model: Option<String>,
+}
+
+/// What a cache saved.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Saved {
+    /// Tokens read and written.
+    pub tokens: u64,
+    /// Their cost, nano-USD; 0 where it was not known.
+    pub cost: i64,
 }
 
 impl Closing {
@@ -122,6 +133,7 @@ impl Closing {
             fallback_from: None,
             fallback_reason: None,
             cache_hit: false,
+            saved: Saved::default(),
             provider_model: None,
         }
     }

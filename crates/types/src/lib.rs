@@ -55,10 +55,10 @@ pub use ledger::report::{
     CallPage, CallRow, MOST_CALLS, Times, UsageFilter, UsageKey, UsageQuery, UsageReport, UsageRow, tokens_per_second,
     usd,
 };
-pub use ledger::{Admission, CALL_CANCELLED, CALL_LOST, CALL_OK, CallNumber, Closing, Ledger, Opening};
+pub use ledger::{Admission, CALL_CANCELLED, CALL_LOST, CALL_OK, CallNumber, Closing, Ledger, Opening, Saved};
 pub use model::{EmbeddingModel, EmbeddingModelId, TokenCounter, Vector};
 pub use model_port::{
-    Call, ChatModel, ChatStream, EmbedKind, Embedded, EmbeddingProvider, ModelError, ModelFault, ModelId, Phase,
+    Call, ChatModel, ChatStream, EmbedKind, Embedded, EmbeddingProvider, Keep, ModelError, ModelFault, ModelId, Phase,
     Priority, RankedText, RerankModel, Reranked,
 };
 pub use models::{ModelDesk, ModelState, ModelTest, Models, ModelsOverview, ProviderInfo, Role};

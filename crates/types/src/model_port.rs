@@ -10,6 +10,7 @@ use futures_core::Stream;
 use futures_core::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
+use crate::cache::CacheKind;
 use crate::chat::{Capabilities, ChatEvent, ChatRequest, Completion, TokenUsage};
 use crate::error::{Error, ErrorCode};
 use crate::id::WorkspaceName;
@@ -56,6 +57,15 @@ pub enum Priority {
     Batch,
 }
 
+/// What an answer is kept as.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Keep {
+    /// What it is.
+    pub kind: CacheKind,
+    /// The version of the prompt and of whatever reads the answer; another version asks again.
+    pub version: &'static str,
+}
+
 /// On whose behalf, and for what, a model is called.
 #[derive(Clone, Debug)]
 pub struct Call {
@@ -71,6 +81,8 @@ pub struct Call {
     pub deadline: Option<Instant>,
     /// Whether somebody waits.
     pub priority: Priority,
+    /// Keeps the answer, and takes it from the cache where the same was asked before; `None` always calls the model.
+    pub keep: Option<Keep>,
 }
 
 impl Call {
@@ -84,7 +96,18 @@ impl Call {
             request_id: request_id.into(),
             deadline: None,
             priority: Priority::Interactive,
+            keep: None,
         }
+    }
+
+    /// The same call, whose answer is kept: what the same model was asked before in this workspace, with the same
+    /// request and the same version of the prompt, is not asked again. Equal calls under way are made once.
+    ///
+    /// A model's chance does not show then: whoever wants another answer to the same request does not keep it. Cut,
+    /// filtered and empty answers are never kept.
+    #[must_use]
+    pub fn kept(self, kind: CacheKind, version: &'static str) -> Self {
+        Self { keep: Some(Keep { kind, version }), ..self }
     }
 
     /// What is left until the deadline; `None` without one.

@@ -18,6 +18,7 @@ use self::settings::{GatewaySettings, ProviderSettings};
 use crate::layer::breaker::CircuitState;
 use crate::layer::fallback::Chain;
 use crate::layer::guard::{Guard, GuardedChat};
+use crate::layer::kept::Kept;
 use crate::layer::meter::Meter;
 
 /// See the module's text.
@@ -27,6 +28,7 @@ pub struct Gateway {
     providers: BTreeMap<String, std::result::Result<Provider, Error>>,
     ledger: Arc<dyn Ledger>,
     clock: Arc<dyn Clock>,
+    kept: Option<Kept>,
     state: Mutex<State>,
 }
 
@@ -54,7 +56,7 @@ impl Gateway {
         ledger.set_budgets(settings.budgets.clone())?;
         let provider = |one: &ProviderSettings| (one.name.clone(), Provider::new(one, &settings));
         let providers = settings.providers.iter().map(provider).collect();
-        let gateway = Self { settings, providers, ledger, clock, state: Mutex::default() };
+        let gateway = Self { settings, providers, ledger, clock, kept: None, state: Mutex::default() };
         for (role, models) in &gateway.settings.roles {
             gateway.check_role(*role, models)?;
         }
@@ -65,6 +67,12 @@ impl Gateway {
             }
         }
         Ok(gateway)
+    }
+
+    /// Keeps the answers to calls that allow it.
+    #[must_use]
+    pub fn keeping(self, kept: Kept) -> Self {
+        Self { kept: Some(kept), ..self }
     }
 
     /// Roles as they were set at run time, to be kept over a restart.
@@ -98,7 +106,7 @@ impl Gateway {
 
     fn guarded(&self, id: &ModelId) -> Result<GuardedChat> {
         let model = self.provider(id)?.chat(&id.model)?;
-        Ok(GuardedChat::new(model, self.guard(id)))
+        Ok(GuardedChat::new(model, self.guard(id)).keeping(self.kept.clone()))
     }
 
     fn guard(&self, id: &ModelId) -> Guard {

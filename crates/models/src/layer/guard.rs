@@ -8,11 +8,12 @@ use std::time::{Duration, Instant};
 use futures::future::BoxFuture;
 use futures::{FutureExt as _, Stream, StreamExt as _, stream};
 use lorekeep_types::{
-    Call, Capabilities, ChatEvent, ChatModel, ChatRequest, ChatStream, Completion, EmbedKind, Embedded,
+    CacheKey, Call, Capabilities, ChatEvent, ChatModel, ChatRequest, ChatStream, Completion, EmbedKind, Embedded,
     EmbeddingProvider, ModelError, ModelFault, ModelId, RerankModel, Reranked, TokenUsage,
 };
 
 use super::breaker::{Breaker, CircuitState};
+use super::kept::{Before, Kept};
 use super::limit::{Limit, Permit};
 use super::meter::{Bound, Entry, Meter, Outcome};
 use super::retry::{self, RetryBudget};
@@ -74,6 +75,11 @@ impl Guard {
             attempts: attempts.max(1),
             meter,
         }))
+    }
+
+    /// What records its calls.
+    pub(super) fn meter(&self) -> &Meter {
+        &self.0.meter
     }
 
     /// The state of the circuit.
@@ -183,13 +189,28 @@ fn bound_of_texts(texts: &[&str]) -> Bound {
 pub struct GuardedChat {
     model: Arc<dyn ChatModel>,
     guard: Guard,
+    kept: Option<Kept>,
 }
 
 impl GuardedChat {
     /// `model` behind `guard`.
     #[must_use]
     pub fn new(model: Arc<dyn ChatModel>, guard: Guard) -> Self {
-        Self { model, guard }
+        Self { model, guard, kept: None }
+    }
+
+    /// Keeps the answers to calls that allow it.
+    #[must_use]
+    pub fn keeping(self, kept: Option<Kept>) -> Self {
+        Self { kept, ..self }
+    }
+
+    pub(super) fn model_id(&self) -> &ModelId {
+        self.model.id()
+    }
+
+    pub(super) fn meter(&self) -> &Meter {
+        self.guard.meter()
     }
 
     /// Remembers in the ledger that another model failed before this call.
@@ -197,7 +218,20 @@ impl GuardedChat {
         &self,
         call: &Call,
         request: &ChatRequest,
-        before: Option<(ModelId, String)>,
+        before: Before,
+    ) -> Result<Completion, ModelError> {
+        match self.kept.as_ref().zip(call.keep) {
+            Some((kept, keep)) => kept.chat(self, (call, keep), request, before).await,
+            None => self.called(call, request, before).await,
+        }
+    }
+
+    /// Calls the model, whatever is kept.
+    pub(super) async fn called(
+        &self,
+        call: &Call,
+        request: &ChatRequest,
+        before: Before,
     ) -> Result<Completion, ModelError> {
         let mut running = self.guard.start(call, || bound_of(request), false).await?;
         running.entry.fallback = before;
@@ -215,15 +249,23 @@ impl GuardedChat {
         &self,
         call: &Call,
         request: &ChatRequest,
-        before: Option<(ModelId, String)>,
+        before: Before,
     ) -> Result<ChatStream, ModelError> {
+        let mut keep_as = None;
+        if let Some((kept, keep)) = self.kept.as_ref().zip(call.keep) {
+            match kept.stream(self, (call, keep), request).await {
+                Ok(stream) => return Ok(stream),
+                Err(key) => keep_as = Some((kept.clone(), key)),
+            }
+        }
         let mut running = self.guard.start(call, || bound_of(request), true).await?;
         running.entry.fallback = before;
         let opened = self.guard.attempts(call, running, || self.first(call, request)).await?;
         let ((first, rest), mut running) = opened;
         running.entry.first_token_ms = Some(running.entry.elapsed_ms());
         let prompt = usage::count_request(request);
-        let metered = Metered { running: Some(running), written: String::new(), prompt, began: Instant::now() };
+        let began = Instant::now();
+        let metered = Metered { running: Some(running), written: String::new(), prompt, began, keep_as };
         Ok(metered.over(stream::iter([first]).chain(rest)))
     }
 
@@ -246,6 +288,7 @@ struct Metered {
     written: String,
     prompt: u64,
     began: Instant,
+    keep_as: Option<(Kept, CacheKey)>,
 }
 
 impl Metered {
@@ -271,6 +314,9 @@ impl Metered {
                 };
                 if let Some(running) = self.taken() {
                     completion.cost = running.entry.close("ok", outcome).await;
+                }
+                if let Some((kept, key)) = self.keep_as.take() {
+                    kept.put(&key, &completion).await;
                 }
                 Ok(ChatEvent::Done(completion))
             }

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use lorekeep_types::{
-    Admission, Call, CallNumber, Clock, Closing, FinishReason, Ledger, ModelError, ModelFault, ModelId, Opening,
-    Refusal, TokenUsage,
+    Admission, CALL_OK, Call, CallNumber, Clock, Closing, FinishReason, Ledger, ModelError, ModelFault, ModelId,
+    Opening, Refusal, Saved, TokenUsage,
 };
 
 use crate::price::Prices;
@@ -71,17 +71,7 @@ impl Meter {
             let bound = bound();
             self.prices.upper_bound(&self.id, bound.prompt, bound.completion, now)
         });
-        let opening = Opening {
-            at_ms: now,
-            request_id: call.request_id.clone(),
-            model: self.id.clone(),
-            operation: call.operation.clone(),
-            workspace: call.workspace.clone(),
-            principal: call.principal.clone(),
-            streamed,
-            estimate: estimate.flatten(),
-            lease_ms: lease_ms(call),
-        };
+        let opening = Opening { estimate: estimate.flatten(), ..self.opening(call, now, streamed) };
         let started = Instant::now();
         match self.ledger.open(opening).await {
             Ok(Admission::Admitted(number)) => Ok(Entry {
@@ -101,6 +91,37 @@ impl Meter {
                 &self.id,
                 format!("the call cannot be recorded and was not made: {error}"),
             )),
+        }
+    }
+
+    /// Enters a call that a cache answered. It costs nothing and is never refused; should the ledger fail, the answer
+    /// is given all the same.
+    pub(super) async fn hit(&self, call: &Call, saved: Saved, (began, streamed): (Instant, bool)) {
+        let at_ms = self.clock.now_ms();
+        let opening = Opening { estimate: Some(0), ..self.opening(call, at_ms, streamed) };
+        match self.ledger.open(opening).await {
+            Ok(Admission::Admitted(number)) => {
+                let total_ms = began.elapsed().as_secs_f64() * 1e3;
+                let closing = Closing { total_ms, cache_hit: true, saved, ..Closing::new(at_ms, CALL_OK) };
+                // It is on its way; nothing depends on its end.
+                drop(self.ledger.close(number, closing));
+            }
+            Ok(Admission::Refused(refusal)) => tracing::warn!(model = %self.id, %refusal, "a free call was refused"),
+            Err(error) => tracing::warn!(model = %self.id, %error, "what the cache answered is not in the ledger"),
+        }
+    }
+
+    fn opening(&self, call: &Call, at_ms: i64, streamed: bool) -> Opening {
+        Opening {
+            at_ms,
+            request_id: call.request_id.clone(),
+            model: self.id.clone(),
+            operation: call.operation.clone(),
+            workspace: call.workspace.clone(),
+            principal: call.principal.clone(),
+            streamed,
+            estimate: None,
+            lease_ms: lease_ms(call),
         }
     }
 
@@ -186,6 +207,7 @@ impl Entry {
                 fallback_from,
                 fallback_reason,
                 cache_hit: false,
+                saved: Saved::default(),
                 provider_model: outcome.model,
             },
         )

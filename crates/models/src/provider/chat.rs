@@ -160,6 +160,7 @@ impl Draft {
             return Err(ModelError::new(fault, model, message).with_usage(usage));
         }
         Ok(Completion {
+            cache_hit: false,
             text: self.text,
             finish,
             usage,

@@ -21,7 +21,7 @@ use lorekeep_types::{
 use crate::conformance::call;
 use crate::openai::{frames, whole};
 
-struct Fixed;
+pub(crate) struct Fixed;
 
 impl Clock for Fixed {
     fn now_ms(&self) -> i64 {
@@ -31,14 +31,14 @@ impl Clock for Fixed {
 
 const ALWAYS: CallPage = CallPage { since_ms: 0, until_ms: i64::MAX, after: None, limit: 10_000 };
 
-struct Bench {
-    gateway: Gateway,
-    ledger: Arc<dyn Ledger>,
+pub(crate) struct Bench {
+    pub(crate) gateway: Gateway,
+    pub(crate) ledger: Arc<dyn Ledger>,
 }
 
 impl Bench {
     /// Providers `p0`, `p1` … at the upstreams, whose models `m` fill the role `answer` in that order.
-    fn new(upstreams: &[&Upstream], change: impl FnOnce(&mut GatewaySettings)) -> Self {
+    pub(crate) fn new(upstreams: &[&Upstream], change: impl FnOnce(&mut GatewaySettings)) -> Self {
         let provider = |(number, upstream): (usize, &&Upstream)| ProviderSettings {
             name: format!("p{number}"),
             kind: ProviderKind::Compatible,
@@ -59,7 +59,7 @@ impl Bench {
         Self { gateway, ledger }
     }
 
-    fn model(&self) -> Arc<dyn ChatModel> {
+    pub(crate) fn model(&self) -> Arc<dyn ChatModel> {
         self.gateway.chat(Role::Answer).unwrap()
     }
 
@@ -68,7 +68,7 @@ impl Bench {
     }
 
     /// The rows, once every call is closed: what was dropped is closed without anybody waiting for it.
-    async fn closed(&self) -> Vec<CallRow> {
+    pub(crate) async fn closed(&self) -> Vec<CallRow> {
         let patience = Instant::now() + Duration::from_secs(5);
         loop {
             let rows = self.rows();
@@ -81,7 +81,7 @@ impl Bench {
     }
 }
 
-fn question() -> ChatRequest {
+pub(crate) fn question() -> ChatRequest {
     ChatRequest {
         messages: vec![ChatMessage::text(ChatRole::User, "Who?")],
         max_tokens: Some(100),
@@ -89,7 +89,7 @@ fn question() -> ChatRequest {
     }
 }
 
-fn good() -> Reply {
+pub(crate) fn good() -> Reply {
     Reply::json(200, &whole("Ada.", &lorekeep_types::FinishReason::Stop, Some((10, 100))))
 }
 
@@ -97,7 +97,7 @@ fn refusing(status: u16, headers: &[(&str, &str)]) -> Reply {
     Reply::with_headers(status, headers, "{\"error\":{\"message\":\"no\"}}")
 }
 
-async fn upstream(choose: impl Fn(&Asked) -> Option<Reply> + Send + Sync + 'static) -> Upstream {
+pub(crate) async fn upstream(choose: impl Fn(&Asked) -> Option<Reply> + Send + Sync + 'static) -> Upstream {
     Upstream::start_with([], choose).await.unwrap()
 }
 

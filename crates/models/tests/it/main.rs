@@ -12,6 +12,7 @@ mod gateway;
 mod gemini;
 mod generate;
 mod iam;
+mod kept;
 mod ollama;
 mod openai;
 mod perplexity;

@@ -119,6 +119,12 @@ pub struct UsageSum {
     pub calls: u64,
     /// Those that failed.
     pub failed: u64,
+    /// Those that a cache answered.
+    pub cache_hits: u64,
+    /// Tokens that were not read or written again because of that.
+    pub saved_tokens: u64,
+    /// USD that were not spent again, as far as prices were known.
+    pub saved_usd: f64,
     /// Repetitions.
     pub retries: u64,
     /// Tokens read.
@@ -204,6 +210,12 @@ pub struct CallRecord {
     pub tokens_per_second: Option<f64>,
     /// Repetitions.
     pub retries: u32,
+    /// Whether a cache answered and no model was called.
+    pub cache_hit: bool,
+    /// Tokens that were not read or written again because of that.
+    pub saved_tokens: u64,
+    /// USD that were not spent again, as far as the price was known.
+    pub saved_usd: f64,
     /// The model that failed before.
     pub fallback_from: Option<String>,
     /// How it failed.
@@ -327,6 +339,9 @@ impl From<UsageRow> for UsageSum {
             key: row.key,
             calls: row.calls,
             failed: row.failed,
+            cache_hits: row.cache_hits,
+            saved_tokens: row.saved.tokens,
+            saved_usd: usd(row.saved.cost),
             retries: row.retries,
             prompt_tokens: row.prompt,
             completion_tokens: row.completion,
@@ -376,6 +391,9 @@ impl From<CallRow> for CallRecord {
             api_ms: row.api_ms,
             first_token_ms: row.first_token_ms,
             retries: row.retries,
+            cache_hit: row.cache_hit,
+            saved_tokens: row.saved.tokens,
+            saved_usd: usd(row.saved.cost),
             fallback_from: row.fallback_from,
             fallback_reason: row.fallback_reason,
         }

@@ -25,7 +25,8 @@ const UPDATE: &str = "UPDATE calls SET state = 'closed', closed_at = :closed_at,
     reasoning = :reasoning, searches = :searches, estimated = :estimated, reported_cost = :reported_cost, \
     cost = :cost, finish = :finish, total_ms = :total_ms, api_ms = :api_ms, first_token_ms = :first_token_ms, \
     retries = :retries, fallback_from = :fallback_from, fallback_reason = :fallback_reason, \
-    cache_hit = :cache_hit, provider_model = :provider_model WHERE id = :id";
+    cache_hit = :cache_hit, saved_tokens = :saved_tokens, saved_cost = :saved_cost, \
+    provider_model = :provider_model WHERE id = :id";
 
 const LOSE: &str = "UPDATE calls SET state = 'lost', closed_at = ?2, charged = reserved, status = ?3 WHERE id = ?1";
 
@@ -134,6 +135,8 @@ fn record_end(sql: &Connection, call: CallNumber, closing: &Closing, charged: i6
         ":fallback_from": closing.fallback_from.as_ref().map(ToString::to_string),
         ":fallback_reason": closing.fallback_reason,
         ":cache_hit": closing.cache_hit,
+        ":saved_tokens": tokens(closing.saved.tokens),
+        ":saved_cost": money(closing.saved.cost),
         ":provider_model": closing.provider_model,
     })?;
     Ok(())

@@ -37,7 +37,11 @@ use crate::format::Format;
 use crate::truth::connection::{Place, Readers};
 
 /// Its mark is "LorG".
-const FORMAT: Format = Format { name: "ledger", mark: 0x4C6F_7247, steps: &[include_str!("schema/0001.sql")] };
+const FORMAT: Format = Format {
+    name: "ledger",
+    mark: 0x4C6F_7247,
+    steps: &[include_str!("schema/0001.sql"), include_str!("schema/0002.sql")],
+};
 
 /// The ledger of one data folder. Dropping it waits until everything that was asked for is written.
 #[derive(Debug)]

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use lorekeep_types::{
-    CALL_OK, CallNumber, CallPage, CallRow, MOST_CALLS, ModelId, Times, TokenUsage, UsageKey, UsageQuery, UsageReport,
-    UsageRow, day_name, tokens_per_second,
+    CALL_OK, CallNumber, CallPage, CallRow, MOST_CALLS, ModelId, Saved, Times, TokenUsage, UsageKey, UsageQuery,
+    UsageReport, UsageRow, day_name, tokens_per_second,
 };
 use rusqlite::{Connection, Row, params};
 
@@ -74,6 +74,8 @@ impl Tally {
         sums.calls += 1;
         sums.failed += u64::from(call.status != CALL_OK);
         sums.cache_hits += u64::from(call.cache_hit);
+        sums.saved.tokens += call.saved.tokens;
+        sums.saved.cost = sums.saved.cost.saturating_add(call.saved.cost);
         sums.retries += u64::from(call.retries);
         sums.prompt += usage.prompt;
         sums.completion += usage.completion;
@@ -130,6 +132,7 @@ fn call(row: &Row<'_>) -> rusqlite::Result<CallRow> {
         fallback_from: row.get("fallback_from")?,
         fallback_reason: row.get("fallback_reason")?,
         cache_hit: row.get("cache_hit")?,
+        saved: Saved { tokens: row.get("saved_tokens")?, cost: row.get("saved_cost")? },
         provider_model: row.get("provider_model")?,
     })
 }

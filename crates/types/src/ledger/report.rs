@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::CallNumber;
+use super::{CallNumber, Saved};
 use crate::chat::TokenUsage;
 use crate::model_port::ModelId;
 
@@ -65,6 +65,8 @@ pub struct UsageRow {
     pub failed: u64,
     /// Those that a cache answered.
     pub cache_hits: u64,
+    /// What those took when the cache got them.
+    pub saved: Saved,
     /// How often calls were made again.
     pub retries: u64,
     /// Tokens read.
@@ -184,6 +186,8 @@ pub struct CallRow {
     pub fallback_reason: Option<String>,
     /// Whether a cache answered.
     pub cache_hit: bool,
+    /// What the answer took when the cache got it.
+    pub saved: Saved,
     /// The model as the provider names it.
     pub provider_model: Option<String>,
 }

@@ -1,0 +1,223 @@
+//! Answers that are kept: what was asked before is not asked again, and equal questions under way are asked once.
+//! Whether a call's answer may be kept is its caller's to say, with [`Call::keep`].
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::future::BoxFuture;
+use futures::{FutureExt as _, StreamExt as _, stream};
+use lorekeep_types::{
+    CacheKey, Call, ChatEvent, ChatMessage, ChatRequest, ChatStream, Completion, FinishReason, Keep, ModelCache,
+    ModelError, ModelFault, ModelId, OutputFormat, Part, Phase, Saved, TokenUsage, WebSource,
+};
+use serde::{Deserialize, Serialize};
+use unicode_normalization::UnicodeNormalization as _;
+
+use super::flight::Flights;
+use super::guard::GuardedChat;
+
+/// The form of what is kept and of its keys; another one finds nothing of the former.
+const FORM: &[u8] = b"chat 1";
+
+/// A cache and the calls under way to it. Cheap to clone; clones share both.
+#[derive(Clone)]
+pub struct Kept(Arc<Inner>);
+
+struct Inner {
+    cache: Arc<dyn ModelCache>,
+    flights: Flights<CacheKey, Result<Arc<Found>, ModelError>>,
+}
+
+/// The answer of a flight.
+struct Found {
+    completion: Completion,
+    /// It was in the cache before the flight began.
+    was_kept: bool,
+}
+
+/// The model that failed before, and how.
+pub(super) type Before = Option<(ModelId, String)>;
+
+/// A completion as it is kept.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    text: String,
+    finish: FinishReason,
+    usage: TokenUsage,
+    model: String,
+    id: Option<String>,
+    sources: Vec<WebSource>,
+    cost: Option<i64>,
+}
+
+impl Kept {
+    /// Keeps answers in `cache`.
+    #[must_use]
+    pub fn new(cache: Arc<dyn ModelCache>) -> Self {
+        Self(Arc::new(Inner { cache, flights: Flights::default() }))
+    }
+
+    /// The answer to `request`: from the cache, from an equal call under way, or from the model.
+    pub(super) async fn chat(
+        &self,
+        model: &GuardedChat,
+        (call, keep): (&Call, Keep),
+        request: &ChatRequest,
+        before: Before,
+    ) -> Result<Completion, ModelError> {
+        let began = Instant::now();
+        let key = key(model.model_id(), call, keep, request);
+        let (flight, is_first) =
+            self.0.flights.join(key.clone(), || self.flight(key, model.clone(), call, request, before.clone()));
+        let found = match (waited(call, model.model_id(), flight).await, is_first) {
+            (Ok(found), _) => found,
+            // What befell the first for reasons of his own need not befall this one.
+            (Err(error), false) if is_of_the_caller(&error.fault) => {
+                return model.called(call, request, before).await;
+            }
+            (Err(error), _) => return Err(error),
+        };
+        if is_first && !found.was_kept {
+            return Ok(found.completion.clone());
+        }
+        Ok(hit(model, call, &found.completion, (began, false)).await)
+    }
+
+    fn flight(
+        &self,
+        key: CacheKey,
+        model: GuardedChat,
+        call: &Call,
+        request: &ChatRequest,
+        before: Before,
+    ) -> BoxFuture<'static, Result<Arc<Found>, ModelError>> {
+        let (kept, call, request) = (self.clone(), call.clone(), request.clone());
+        async move {
+            if let Some(completion) = kept.get(&key).await {
+                return Ok(Arc::new(Found { completion, was_kept: true }));
+            }
+            let completion = model.called(&call, &request, before).await?;
+            kept.put(&key, &completion).await;
+            Ok(Arc::new(Found { completion, was_kept: false }))
+        }
+        .boxed()
+    }
+
+    /// The kept answer as a stream of one piece; else the key under which the answer is to be kept.
+    pub(super) async fn stream(
+        &self,
+        model: &GuardedChat,
+        (call, keep): (&Call, Keep),
+        request: &ChatRequest,
+    ) -> Result<ChatStream, CacheKey> {
+        let began = Instant::now();
+        let key = key(model.model_id(), call, keep, request);
+        let Some(found) = self.get(&key).await else { return Err(key) };
+        let completion = hit(model, call, &found, (began, true)).await;
+        let text = ChatEvent::Text(completion.text.clone());
+        Ok(stream::iter([Ok(text), Ok(ChatEvent::Done(Box::new(completion)))]).boxed())
+    }
+
+    async fn get(&self, key: &CacheKey) -> Option<Completion> {
+        let (cache, key) = (Arc::clone(&self.0.cache), key.clone());
+        let value = tokio::task::spawn_blocking(move || cache.get(&key)).await;
+        let value = match value {
+            Ok(Ok(value)) => value?,
+            Ok(Err(error)) => return unread(&error),
+            Err(error) => return unread(&error),
+        };
+        serde_json::from_slice::<Stored>(&value).map(Completion::from).map_err(|error| unread::<()>(&error)).ok()
+    }
+
+    /// Keeps an answer that is whole; a cache that cannot be written costs money, but no answer.
+    pub(super) async fn put(&self, key: &CacheKey, completion: &Completion) {
+        let is_whole = !matches!(completion.finish, FinishReason::Length | FinishReason::ContentFilter);
+        if !is_whole || completion.text.trim().is_empty() {
+            return;
+        }
+        let Ok(value) = serde_json::to_vec(&Stored::from(completion)) else { return };
+        let (cache, key) = (Arc::clone(&self.0.cache), key.clone());
+        match tokio::task::spawn_blocking(move || cache.put(&key, &value, None)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "an answer could not be kept"),
+            Err(error) => tracing::warn!(%error, "an answer could not be kept"),
+        }
+    }
+}
+
+fn unread<T>(error: &dyn std::fmt::Display) -> Option<T> {
+    tracing::warn!(%error, "the cache could not be read; the model is asked");
+    None
+}
+
+/// Waits at most until the call's own deadline.
+async fn waited<T>(
+    call: &Call,
+    model: &ModelId,
+    flight: impl Future<Output = Result<T, ModelError>>,
+) -> Result<T, ModelError> {
+    // A little longer than the call itself waits, so that its own, better told end comes first.
+    let Some(remaining) = call.remaining() else { return flight.await };
+    tokio::time::timeout(remaining + Duration::from_millis(100), flight).await.unwrap_or_else(|_| {
+        let message = "an equal call did not end before the deadline";
+        Err(ModelError::new(ModelFault::Timeout(Phase::Total), model, message))
+    })
+}
+
+fn is_of_the_caller(fault: &ModelFault) -> bool {
+    matches!(fault, ModelFault::Timeout(_) | ModelFault::QueueFull | ModelFault::OverBudget(_) | ModelFault::Cancelled)
+}
+
+/// Enters a call that the cache answered, and what that saved.
+async fn hit(model: &GuardedChat, call: &Call, found: &Completion, (began, streamed): (Instant, bool)) -> Completion {
+    let saved = Saved { tokens: found.usage.total(), cost: found.cost.unwrap_or(0) };
+    model.meter().hit(call, saved, (began, streamed)).await;
+    Completion { usage: TokenUsage::default(), cost: Some(0), cache_hit: true, ..found.clone() }
+}
+
+/// Everything that an answer depends on. Texts are taken as they look: in normal form and without outer space.
+fn key(model: &ModelId, call: &Call, keep: Keep, request: &ChatRequest) -> CacheKey {
+    // Taken apart so that a new field cannot be forgotten here.
+    let ChatRequest { messages, max_tokens, temperature, top_p, stop, seed, output, web } = request;
+    let number = |value: Option<u64>| value.map_or(Vec::new(), |value| value.to_le_bytes().to_vec());
+    let mut parts: Vec<Vec<u8>> = vec![FORM.to_vec(), model.to_string().into_bytes(), keep.version.into()];
+    parts.extend([
+        number(max_tokens.map(u64::from)),
+        number(temperature.map(|value| u64::from(value.to_bits()))),
+        number(top_p.map(|value| u64::from(value.to_bits()))),
+        number(*seed),
+    ]);
+    parts.push(stop.join("\u{1f}").into_bytes());
+    parts.push(match output {
+        OutputFormat::Text => b"text".to_vec(),
+        OutputFormat::Json => b"json".to_vec(),
+        OutputFormat::Schema { name, schema } => format!("schema {name} {schema}").into_bytes(),
+    });
+    parts.push(web.as_ref().map_or(Vec::new(), |web| format!("{web:?}").into_bytes()));
+    messages.iter().for_each(|message| add_message(&mut parts, message));
+    CacheKey::new(keep.kind, &call.workspace, parts.iter().map(Vec::as_slice))
+}
+
+fn add_message(parts: &mut Vec<Vec<u8>>, message: &ChatMessage) {
+    parts.push(message.role.name().into());
+    for part in &message.parts {
+        parts.push(match part {
+            Part::Text(text) => text.trim().nfc().collect::<String>().into_bytes(),
+            Part::Image { media_type, bytes } => [media_type.as_bytes(), b"\0", bytes].concat(),
+        });
+    }
+}
+
+impl From<&Completion> for Stored {
+    fn from(completion: &Completion) -> Self {
+        let Completion { text, finish, usage, model, id, sources, cost, cache_hit: _ } = completion.clone();
+        Self { text, finish, usage, model, id, sources, cost }
+    }
+}
+
+impl From<Stored> for Completion {
+    fn from(stored: Stored) -> Self {
+        let Stored { text, finish, usage, model, id, sources, cost } = stored;
+        Self { text, finish, usage, model, id, sources, cost, cache_hit: false }
+    }
+}
