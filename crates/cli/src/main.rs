@@ -10,6 +10,7 @@ mod config;
 mod live;
 mod output;
 mod ports;
+mod prompts;
 mod wire;
 
 use std::ffi::OsString;

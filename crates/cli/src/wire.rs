@@ -20,6 +20,7 @@ use crate::commands::scan::InputFolder;
 use crate::config::{Config, Sources};
 use crate::live::LiveGateway;
 use crate::ports::{SystemClock, UuidIds};
+use crate::prompts;
 
 /// How often the ledger is looked through for calls that were lost.
 const SWEEP: Duration = Duration::from_secs(10);
@@ -86,7 +87,7 @@ fn build(
         parser,
         clock: Arc::new(SystemClock),
         ids: Arc::new(UuidIds),
-        settings: engine_settings(config),
+        settings: engine_settings(config)?,
     })
 }
 
@@ -94,7 +95,7 @@ fn parser(config: &Config) -> Parser {
     Parser::new(Limits { input_bytes: config.max_file_bytes, ..Limits::default() })
 }
 
-fn engine_settings(config: &Config) -> EngineSettings {
+fn engine_settings(config: &Config) -> Result<EngineSettings> {
     let mut chunking = ChunkSettings::default();
     if config.chunking == "fixed" {
         chunking.strategy = ChunkStrategy::Fixed;
@@ -104,7 +105,11 @@ fn engine_settings(config: &Config) -> EngineSettings {
         chunking.target_tokens = tokens;
         chunking.max_tokens = chunking.max_tokens.max(tokens);
     }
-    EngineSettings { chunking, ingest: IngestSettings { parallel: config.parallel, ..IngestSettings::default() } }
+    Ok(EngineSettings {
+        chunking,
+        ingest: IngestSettings { parallel: config.parallel, ..IngestSettings::default() },
+        prompts: config.prompts_dir.as_deref().map(prompts::read).transpose()?.unwrap_or_default(),
+    })
 }
 
 fn server_settings(config: &Config) -> ServerSettings {

@@ -12,6 +12,7 @@ mod extract;
 mod graph;
 mod ingest;
 mod jobs;
+pub mod prompt;
 mod query;
 pub mod retrieve;
 mod settings;

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::prompt::Prompts;
+
 /// Everything that can be set about the data plane.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -10,6 +12,9 @@ pub struct EngineSettings {
     pub chunking: ChunkSettings,
     /// How documents are taken in.
     pub ingest: IngestSettings,
+    /// The prompts; not part of what is written down.
+    #[serde(skip)]
+    pub prompts: Prompts,
 }
 
 /// How a document becomes chunks.

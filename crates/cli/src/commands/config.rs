@@ -41,6 +41,11 @@ pub enum Config {
     Init,
     /// Check the configuration without starting anything
     Check,
+    /// Write the built-in prompts into a folder, to change them and name the folder as prompts.dir
+    Prompts {
+        /// The folder; files that are there already are left alone
+        folder: PathBuf,
+    },
     /// Print the reference of every key as Markdown
     Reference,
 }
@@ -56,8 +61,14 @@ pub fn run(global: &Global, args: &Config) -> Result<Exit> {
             Ok(Exit::Ok)
         }
         Config::Init => init(),
+        Config::Prompts { folder } => {
+            let written = crate::prompts::write(folder)?;
+            output::line(&format!("Wrote {written} prompts to {}.", folder.display()));
+            Ok(Exit::Ok)
+        }
         Config::Check => {
-            App::new(global.clone(), vec![])?;
+            let app = App::new(global.clone(), vec![])?;
+            app.config.prompts_dir.as_deref().map(crate::prompts::read).transpose()?;
             output::line("The configuration is valid.");
             Ok(Exit::Ok)
         }

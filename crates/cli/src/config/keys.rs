@@ -359,6 +359,12 @@ pub static KEYS: &[Key] = &[
         help: "USD per million tokens read from the provider's cache; empty means the price of input",
     },
     Key {
+        path: "prompts.dir",
+        kind: Kind::Folder,
+        default: "",
+        help: "a folder whose files replace prompts; `lorekeep config prompts DIR` writes the built-in ones there",
+    },
+    Key {
         path: "log.level",
         kind: Kind::Choice(&["error", "warn", "info", "debug", "trace"]),
         default: "info",

@@ -48,6 +48,8 @@ pub struct Config {
     pub prices_file: Option<PathBuf>,
     /// The configuration's own prices, which win.
     pub own_prices: serde_json::Value,
+    /// The folder of files that replace prompts.
+    pub prompts_dir: Option<PathBuf>,
     /// `error` … `trace`.
     pub log_level: String,
     /// `auto`, `text` or `json`.
@@ -82,6 +84,7 @@ impl Config {
             models: models::resolve(layers, environment)?,
             prices_file: folder("prices.file"),
             own_prices: models::prices(layers),
+            prompts_dir: folder("prompts.dir"),
             log_level: text("log.level"),
             log_format: text("log.format"),
         })

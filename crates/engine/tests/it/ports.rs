@@ -188,6 +188,7 @@ impl Bench {
             settings: EngineSettings {
                 chunking: ChunkSettings { target_tokens: 60, max_tokens: 120, ..ChunkSettings::default() },
                 ingest: IngestSettings { parallel: 2, refresh_ms: 20, ..IngestSettings::default() },
+                ..EngineSettings::default()
             },
         })
         .unwrap();
