@@ -115,6 +115,17 @@ pub struct NewItem {
     pub tags: Vec<String>,
     /// Metadata that overrides what the parser finds.
     pub metadata: crate::document::Metadata,
+    /// How to cut it, where its sender says so.
+    pub chunking: Option<crate::chunking::ChunkOptions>,
+}
+
+impl NewItem {
+    /// A document with no labels, no metadata of its own and the usual cutting.
+    #[must_use]
+    pub fn new(source: impl Into<String>, name: impl Into<String>, bytes: Vec<u8>) -> Self {
+        let (source, name) = (source.into(), name.into());
+        Self { source, name, bytes, tags: Vec::new(), metadata: crate::document::Metadata::default(), chunking: None }
+    }
 }
 
 /// A job to be accepted.
@@ -149,6 +160,8 @@ pub struct PendingItem {
     pub tags: Vec<String>,
     /// Metadata that overrides what the parser finds.
     pub metadata: crate::document::Metadata,
+    /// How to cut it, where its sender says so.
+    pub chunking: Option<crate::chunking::ChunkOptions>,
 }
 
 /// What followers of a job hear. Rates and times are measured over the last seconds.

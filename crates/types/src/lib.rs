@@ -9,6 +9,7 @@ mod audio;
 mod cache;
 mod chat;
 mod chunk;
+mod chunking;
 mod context;
 mod document;
 mod error;
@@ -35,6 +36,7 @@ pub use chat::{
     TokenUsage, WebSearch, WebSource,
 };
 pub use chunk::{ChunkFilter, ChunkSet, NewChunk, StoredChunk};
+pub use chunking::{Breakpoint, ChunkOptions};
 pub use context::{Cancel, Clock, Ids, RequestContext};
 pub use document::{
     DocumentFilter, DocumentOrder, DocumentPage, DocumentRecord, DocumentState, DocumentText, Heading, Metadata,

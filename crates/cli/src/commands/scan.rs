@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use lorekeep_engine::{AddRequest, Engine};
 use lorekeep_server::ScanFolder;
-use lorekeep_types::{Error, ErrorCode, Metadata, NewItem, RequestContext, Result, WorkspaceName};
+use lorekeep_types::{Error, ErrorCode, NewItem, RequestContext, Result, WorkspaceName};
 use tokio::runtime::Handle;
 
 use super::walk::{self, Found};
@@ -55,13 +55,9 @@ async fn add(engine: &Engine, ctx: &RequestContext, files: &[Found], label: &str
         let mut items = Vec::with_capacity(batch.len());
         for found in batch {
             match tokio::fs::read(&found.path).await {
-                Ok(bytes) => items.push(NewItem {
-                    source: found.path.display().to_string(),
-                    name: found.name.clone(),
-                    bytes,
-                    tags: Vec::new(),
-                    metadata: Metadata::default(),
-                }),
+                Ok(bytes) => {
+                    items.push(NewItem::new(found.path.display().to_string(), &found.name, bytes));
+                }
                 Err(error) => tracing::warn!(name = found.name, %error, "a file of the input folder cannot be read"),
             }
         }

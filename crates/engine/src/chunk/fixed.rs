@@ -2,14 +2,13 @@
 
 use lorekeep_types::{ByteSpan, TokenCounter};
 
-use super::trimmed;
-use crate::settings::ChunkSettings;
+use super::{Window, trimmed};
 
-/// The windows of `text`: the first begins at its start, each next one `max_tokens - overlap_tokens` later, the
-/// last ends at its end.
-pub(super) fn spans(text: &str, settings: &ChunkSettings, tokens: &dyn TokenCounter) -> Vec<ByteSpan> {
-    let window = settings.max_tokens.max(1);
-    let step = window - settings.overlap_tokens.min(window - 1);
+/// The windows of `text`: the first begins at its start, each next one `size - overlap` later, the last ends at its
+/// end.
+pub(super) fn spans(text: &str, sizes: Window, tokens: &dyn TokenCounter) -> Vec<ByteSpan> {
+    let window = sizes.size.max(1);
+    let step = window - sizes.overlap.min(window - 1);
     let grid = greatest_common_divisor(window, step);
     let mut places = vec![0];
     places.extend(tokens.cuts(text, grid));

@@ -1,16 +1,30 @@
 //! Cutting a parsed document into chunks, with places, headings and page of each.
 //!
-//! `units` finds what should stay whole, `structure` and `fixed` are the two strategies, `places` attaches
-//! headings and pages. What a token is, is the token counter's.
+//! `units` finds what should stay whole, `structure` and `fixed` are the strategies of the configuration, `asked`
+//! does what the sender of a document asks for instead (`recursive` and `meaning` are its own strategies), `places`
+//! attaches headings and pages. What a token is, is the token counter's.
 
+mod asked;
 mod fixed;
+mod meaning;
 mod places;
+mod recursive;
 mod structure;
 mod units;
 
+pub(crate) use asked::{Tools, chunk_as_asked};
 use lorekeep_types::{ByteSpan, Cancel, Error, ErrorCode, NewChunk, ParsedDocument, Result, TokenCounter};
 
 use crate::settings::{ChunkSettings, ChunkStrategy};
+
+/// Sizes of chunks that may overlap, in tokens.
+#[derive(Clone, Copy, Debug)]
+struct Window {
+    /// No chunk is larger.
+    size: usize,
+    /// Tokens that neighbours share; less than `size`.
+    overlap: usize,
+}
 
 /// The chunks of a document in order. Together they hold every character of its text that is not white space;
 /// each chunk's text is exactly what lies at its span.
@@ -26,7 +40,9 @@ pub fn chunk_document(
     let spans = match settings.strategy {
         _ if !document.passages.is_empty() => document.passages.clone(),
         ChunkStrategy::Structure => structure::spans(document, settings, tokens, cancel)?,
-        ChunkStrategy::Fixed => fixed::spans(&document.text, settings, tokens),
+        ChunkStrategy::Fixed => {
+            fixed::spans(&document.text, Window { size: settings.max_tokens, overlap: settings.overlap_tokens }, tokens)
+        }
     };
     check(cancel)?;
     Ok(places::chunks(document, &spans, tokens))
@@ -44,5 +60,7 @@ fn trimmed(text: &str, span: ByteSpan) -> Option<ByteSpan> {
     (start < end).then_some(ByteSpan::new(start, end))
 }
 
+#[cfg(test)]
+mod asked_tests;
 #[cfg(test)]
 mod tests;

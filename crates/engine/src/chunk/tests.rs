@@ -8,7 +8,7 @@ use super::chunk_document;
 use crate::settings::{ChunkSettings, ChunkStrategy};
 
 /// One token per word with the white space before it.
-struct Words;
+pub(super) struct Words;
 
 impl TokenCounter for Words {
     fn count(&self, text: &str) -> usize {
@@ -46,7 +46,7 @@ fn texts(chunks: &[NewChunk]) -> Vec<&str> {
 }
 
 /// A document from Markdown-like text: `#` lines are headings, lines that begin with `|` are one block.
-fn document(text: &str) -> ParsedDocument {
+pub(super) fn document(text: &str) -> ParsedDocument {
     let mut document = ParsedDocument { text: text.to_owned(), ..ParsedDocument::default() };
     let mut at = 0;
     let mut block: Option<ByteSpan> = None;

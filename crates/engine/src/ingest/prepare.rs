@@ -4,12 +4,12 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use lorekeep_types::{
-    Cancel, DocumentState, DocumentWrite, EmbeddingModel, Error, ErrorCode, Metadata, NewChunk, ParseInput,
-    ParsedDocument, PendingItem, Problem, Result, Stage, Vector,
+    Cancel, ChunkOptions, DocumentState, DocumentWrite, EmbeddingModel, Error, ErrorCode, Metadata, NewChunk,
+    ParseInput, ParsedDocument, PendingItem, Problem, Result, Stage, Vector,
 };
 
 use super::archive;
-use crate::chunk::chunk_document;
+use crate::chunk::{Tools, chunk_as_asked, chunk_document};
 use crate::engine::EngineParts;
 use crate::extract;
 
@@ -86,7 +86,7 @@ fn steps(
         parsed.metadata.language = lorekeep_text::language_of(&parsed.text).map(str::to_owned);
     }
     stage(Stage::Chunk);
-    let chunks = chunk_document(&parsed, &parts.settings.chunking, parts.tokens.as_ref(), cancel).map_err(ended)?;
+    let chunks = chunks(parts, &mut parsed, item.chunking.as_ref(), cancel).map_err(ended)?;
     stage(Stage::Extract);
     let title = title(&parsed.metadata, &item.name);
     let extraction = extract::extract(&title, &chunks, cancel).map_err(ended)?;
@@ -124,6 +124,24 @@ fn title(metadata: &Metadata, name: &str) -> String {
     }
 }
 
+/// Cut as the sender asks, else as the configuration says.
+fn chunks(
+    parts: &EngineParts,
+    parsed: &mut ParsedDocument,
+    asked: Option<&ChunkOptions>,
+    cancel: &Cancel,
+) -> Result<Vec<NewChunk>> {
+    let tokens = parts.tokens.as_ref();
+    let Some(options) = asked else { return chunk_document(parsed, &parts.settings.chunking, tokens, cancel) };
+    let embedder = embedder_of(parts, &parsed.metadata);
+    chunk_as_asked(parsed, options, &Tools { tokens, embedder, cancel })
+}
+
+/// The embedding model, where it knows the document's language.
+fn embedder_of<'a>(parts: &'a EngineParts, metadata: &Metadata) -> Option<&'a dyn EmbeddingModel> {
+    parts.embedder.as_deref().filter(|model| metadata.language.as_ref().is_none_or(|code| model.covers(code)))
+}
+
 /// One vector per chunk, or none where the model does not know the document's language.
 fn vectors(
     parts: &EngineParts,
@@ -132,8 +150,7 @@ fn vectors(
     chunks: &[NewChunk],
     cancel: &Cancel,
 ) -> Result<Vec<Vector>> {
-    let covers = |model: &&dyn EmbeddingModel| parsed.metadata.language.as_ref().is_none_or(|code| model.covers(code));
-    let Some(model) = parts.embedder.as_deref().filter(covers) else { return Ok(Vec::new()) };
+    let Some(model) = embedder_of(parts, &parsed.metadata) else { return Ok(Vec::new()) };
     let mut vectors = Vec::with_capacity(chunks.len());
     for batch in chunks.chunks(BATCH) {
         if cancel.is_cancelled() {

@@ -9,7 +9,7 @@ use lorekeep_engine::{AddRequest, ChunkSettings, Engine, EngineParts, EngineSett
 use lorekeep_store::Store;
 use lorekeep_types::{
     ByteSpan, Clock, DocumentFilter, DocumentOrder, DocumentParser, DocumentRecord, EmbeddingModel, EmbeddingModelId,
-    ErrorCode, Format, Heading, Ids, Job, JobEvent, JobItem, JobState, Metadata, NewItem, PageRequest, ParseInput,
+    ErrorCode, Format, Heading, Ids, Job, JobEvent, JobItem, JobState, NewItem, PageRequest, ParseInput,
     ParsedDocument, Problem, RequestContext, Result, TokenCounter, WorkspaceName,
 };
 use tokio::sync::broadcast::Receiver;
@@ -255,13 +255,7 @@ impl Bench {
 }
 
 pub(crate) fn item(name: &str, bytes: &[u8]) -> NewItem {
-    NewItem {
-        source: format!("text:{name}"),
-        name: name.to_owned(),
-        bytes: bytes.to_vec(),
-        tags: Vec::new(),
-        metadata: Metadata::default(),
-    }
+    NewItem::new(format!("text:{name}"), name, bytes.to_vec())
 }
 
 /// The text of a span.

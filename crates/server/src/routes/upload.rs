@@ -7,7 +7,7 @@ use axum::extract::{FromRequest, Request, State};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use lorekeep_engine::AddRequest;
-use lorekeep_types::{DocumentId, Error, ErrorCode, JobId, Metadata, NewItem, RequestContext, Result};
+use lorekeep_types::{DocumentId, Error, ErrorCode, JobId, NewItem, RequestContext, Result};
 use tokio::sync::OwnedSemaphorePermit;
 
 use crate::dto;
@@ -56,7 +56,7 @@ fn texts(body: dto::TextDocuments) -> Result<AddRequest> {
         let name = display_name(&document.name)?;
         let source = document.source.unwrap_or_else(|| format!("text:{name}"));
         let (bytes, tags, metadata) = (document.text.into_bytes(), document.tags, document.metadata);
-        Ok(NewItem { source, name, bytes, tags, metadata })
+        Ok(NewItem { tags, metadata, ..NewItem::new(source, name, bytes) })
     });
     let job = body.job.map(|id| JobId::parse(&id)).transpose()?;
     Ok(AddRequest { items: items.collect::<Result<_>>()?, label: body.label, job })
@@ -115,7 +115,7 @@ async fn file(mut field: Field<'_>, next: Next, limit: usize) -> Result<NewItem>
         bytes.extend_from_slice(&piece);
     }
     let source = next.source.unwrap_or_else(|| format!("upload:{name}"));
-    Ok(NewItem { source, name, bytes, tags: next.tags, metadata: Metadata::default() })
+    Ok(NewItem { tags: next.tags, ..NewItem::new(source, name, bytes) })
 }
 
 async fn text(mut field: Field<'_>, limit: usize) -> Result<String> {

@@ -3,10 +3,28 @@
 //! An item owns the bytes that were handed in (`items.original`) until it is committed, when the version takes
 //! them over. An item that ended otherwise keeps them, so that it can be tried again, until newer bytes come.
 
-use lorekeep_types::{ContentHash, DocumentId, DocumentState, NewItem, Problem};
+use std::borrow::Cow;
+
+use lorekeep_types::{ChunkOptions, ContentHash, DocumentId, DocumentState, Metadata, NewItem, Problem};
 use rusqlite::{Connection, OptionalExtension};
+use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
+
+/// What `items.metadata` holds: all that a sender says about a document besides its bytes and labels.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Given<'a> {
+    #[serde(flatten)]
+    pub(super) metadata: Cow<'a, Metadata>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) chunking: Option<Cow<'a, ChunkOptions>>,
+}
+
+impl<'a> Given<'a> {
+    fn of(item: &'a NewItem) -> Self {
+        Self { metadata: Cow::Borrowed(&item.metadata), chunking: item.chunking.as_ref().map(Cow::Borrowed) }
+    }
+}
 
 /// How an item ended.
 #[derive(Clone, Debug, Default)]
@@ -181,7 +199,7 @@ fn insert(sql: &Connection, job: i64, document: i64, id: &DocumentId, item: &New
         ContentHash::of(&item.bytes).0.as_slice(),
         item.bytes.len(),
         serde_json::to_string(&item.tags)?,
-        serde_json::to_string(&item.metadata)?,
+        serde_json::to_string(&Given::of(item))?,
     ])?;
     let count = "UPDATE jobs SET total = total + 1, open = open + 1 WHERE id = ?1";
     sql.prepare_cached(count)?.execute([job])?;
@@ -201,7 +219,7 @@ fn replace_bytes(sql: &Connection, waiting: i64, item: &NewItem) -> Result<()> {
         item.bytes.len(),
         item.name,
         serde_json::to_string(&item.tags)?,
-        serde_json::to_string(&item.metadata)?,
+        serde_json::to_string(&Given::of(item))?,
     ])?;
     Ok(())
 }

@@ -1,12 +1,14 @@
 //! Durable jobs: accepting documents, handing them out, ending them.
 
+use std::borrow::Cow;
+
 use lorekeep_types::{
     ContentHash, DocumentId, DocumentState, Job, JobCounts, JobId, JobItem, JobKind, JobState, NewJob, PageRequest,
     PendingItem, Problem,
 };
 use rusqlite::{Connection, OptionalExtension, Row};
 
-use super::items::{self, Ended};
+use super::items::{self, Ended, Given};
 use super::reader::Reader;
 use super::reader::chunks::{document_id, json};
 use super::{Truth, delete};
@@ -250,6 +252,7 @@ fn pending_item(sql: &Connection, item: i64) -> Result<PendingItem> {
     let mut statement = sql.prepare_cached(question)?;
     let item = statement.query_row([item], |row| {
         let job: String = row.get(0)?;
+        let given: Given<'static> = json(row, 7)?;
         Ok(PendingItem {
             item,
             job: JobId::with_suffix(job.strip_prefix("job_").unwrap_or(&job)),
@@ -259,7 +262,8 @@ fn pending_item(sql: &Connection, item: i64) -> Result<PendingItem> {
             bytes: row.get(4)?,
             hash: ContentHash(row.get(5)?),
             tags: json(row, 6)?,
-            metadata: json(row, 7)?,
+            metadata: given.metadata.into_owned(),
+            chunking: given.chunking.map(Cow::into_owned),
         })
     })?;
     Ok(item)

@@ -8,9 +8,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use lorekeep_store::Store;
 use lorekeep_types::{
-    ByteSpan, CommitOutcome, DocumentId, DocumentWrite, ErrorCode, Extraction, Heading, JobId, Metadata, NewChunk,
-    NewEntity, NewItem, NewJob, NewMention, NewRelation, PageRequest, PageSpan, ParsedDocument, PendingItem, Result,
-    Store as _, Vector, Workspace, WorkspaceName,
+    ByteSpan, CommitOutcome, DocumentId, DocumentWrite, ErrorCode, Extraction, Heading, JobId, NewChunk, NewEntity,
+    NewItem, NewJob, NewMention, NewRelation, PageRequest, PageSpan, ParsedDocument, PendingItem, Result, Store as _,
+    Vector, Workspace, WorkspaceName,
 };
 
 pub(crate) const NOW: i64 = 1_700_000_000_000;
@@ -34,13 +34,7 @@ pub(crate) fn id(document: &str) -> DocumentId {
 }
 
 pub(crate) fn item(name: &str, text: &str) -> NewItem {
-    NewItem {
-        source: format!("/docs/{name}"),
-        name: name.to_owned(),
-        bytes: text.as_bytes().to_vec(),
-        tags: Vec::new(),
-        metadata: Metadata::default(),
-    }
+    NewItem::new(format!("/docs/{name}"), name, text.as_bytes().to_vec())
 }
 
 /// A job id that no other call of this process gives.

@@ -54,7 +54,7 @@ impl Corpus {
             ids.insert(DocumentId::of_source(&source), ids_in_order);
             let title = passages.first().map(|passage| passage.title.clone()).unwrap_or_default();
             let metadata = Metadata { title: Some(title).filter(|title| !title.is_empty()), ..Metadata::default() };
-            items.push(NewItem { source, name: key, bytes: bytes_of(&passages), tags: Vec::new(), metadata });
+            items.push(NewItem { metadata, ..NewItem::new(source, key, bytes_of(&passages)) });
         }
         Self { items, ids, passages: set.passages.len() }
     }

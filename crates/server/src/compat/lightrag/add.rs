@@ -5,7 +5,7 @@ use axum::extract::multipart::Multipart;
 use axum::extract::{FromRequest, Request, State};
 use axum::http::StatusCode;
 use lorekeep_engine::AddRequest;
-use lorekeep_types::{DocumentRecord, DocumentState, ErrorCode, Format, Metadata, NewItem, RequestContext};
+use lorekeep_types::{ChunkOptions, DocumentRecord, DocumentState, ErrorCode, Format, NewItem, RequestContext};
 use serde_json::{Value, json};
 
 use super::chunking;
@@ -35,13 +35,7 @@ pub(super) async fn upload(State(app): State<Shared>, scope: Scope, request: Req
     check_format(app.engine().formats(), &name)?;
     refuse_known(&app, &scope, &name).await?;
     let track = track_id(&app, "upload");
-    let item = NewItem {
-        source: format!("upload:{name}"),
-        name: name.clone(),
-        bytes,
-        tags: Vec::new(),
-        metadata: Metadata::default(),
-    };
+    let item = NewItem::new(format!("upload:{name}"), &name, bytes);
     enqueue(&app, &scope, vec![item], &track).await?;
     Ok(started(&format!("File '{name}' uploaded successfully. Processing will continue in background."), &track))
 }
@@ -128,12 +122,12 @@ pub(super) async fn text(State(app): State<Shared>, scope: Scope, request: Reque
     let mut body = validate::body(request, app.settings.max_text_bytes).await?;
     let text = trimmed(&mut body, "text");
     let source = body.text("file_source", false, (0, usize::MAX)).unwrap_or_default();
-    chunking::check(&mut body);
+    let chunking = chunking::read(&mut body);
     body.check()?;
     let name = canonical(&source)?;
     refuse_known(&app, &scope, &name).await?;
     let track = track_id(&app, "insert");
-    enqueue(&app, &scope, vec![item(name, text)], &track).await?;
+    enqueue(&app, &scope, vec![item(&name, text, chunking)], &track).await?;
     Ok(started("Text successfully received. Processing will continue in background.", &track))
 }
 
@@ -156,10 +150,10 @@ pub(super) async fn texts(State(app): State<Shared>, scope: Scope, request: Requ
         body.length("texts", texts.len(), (1, usize::MAX));
     }
     let sources = body.texts("file_sources", false, (0, usize::MAX));
-    chunking::check(&mut body);
+    let chunking = chunking::read(&mut body);
     body.check()?;
     let (texts, sources) = (texts.unwrap_or_default(), sources.unwrap_or_default());
-    let items = pair(texts, &sources)?;
+    let items = pair(texts, &sources, chunking.as_ref())?;
     for item in &items {
         refuse_known(&app, &scope, &item.name).await?;
     }
@@ -168,7 +162,7 @@ pub(super) async fn texts(State(app): State<Shared>, scope: Scope, request: Requ
     Ok(started("Texts successfully received. Processing will continue in background.", &track))
 }
 
-fn pair(texts: Vec<String>, sources: &[String]) -> Answer<Vec<NewItem>> {
+fn pair(texts: Vec<String>, sources: &[String], chunking: Option<&ChunkOptions>) -> Answer<Vec<NewItem>> {
     if sources.len() != texts.len() {
         let text = "file_sources must hold one valid source for each text";
         return Err(Refusal::detail(StatusCode::BAD_REQUEST, text));
@@ -179,17 +173,12 @@ fn pair(texts: Vec<String>, sources: &[String]) -> Answer<Vec<NewItem>> {
         let text = format!("file_sources must be unique: '{twice}' is given twice");
         return Err(Refusal::detail(StatusCode::BAD_REQUEST, text));
     }
-    Ok(names.into_iter().zip(texts).map(|(name, text)| item(name, text.trim().to_owned())).collect())
+    let items = names.iter().zip(texts);
+    Ok(items.map(|(name, text)| item(name, text.trim().to_owned(), chunking.cloned())).collect())
 }
 
-fn item(name: String, text: String) -> NewItem {
-    NewItem {
-        source: format!("text:{name}"),
-        name,
-        bytes: text.into_bytes(),
-        tags: Vec::new(),
-        metadata: Metadata::default(),
-    }
+fn item(name: &str, text: String, chunking: Option<ChunkOptions>) -> NewItem {
+    NewItem { chunking, ..NewItem::new(format!("text:{name}"), name, text.into_bytes()) }
 }
 
 /// The last part of a source, without `[hints]` before its extension.

@@ -72,6 +72,64 @@ async fn texts_need_sources() {
     assert_eq!(server.post("/documents/text", &chunking).await.json()["detail"].as_array().unwrap().len(), 2);
 }
 
+/// The texts of a document's chunks after it was sent with `chunking`.
+async fn cut_as(server: &Server, name: &str, text: &str, chunking: Value) -> Vec<String> {
+    let body = json!({"text": text, "file_source": name, "chunking": chunking});
+    let added = server.post("/documents/text", &body).await.ok();
+    let rows = processed(server, added["track_id"].as_str().unwrap()).await;
+    let id = rows["documents"][0]["id"].as_str().unwrap().to_owned();
+    let chunks = server.get(&format!("/v1/documents/{id}/chunks")).await.ok();
+    chunks["items"].as_array().unwrap().iter().map(|chunk| chunk["text"].as_str().unwrap().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn a_text_is_cut_as_its_sender_asks() {
+    let server = Server::new();
+    let text = "Pier one was built in 1931.\n\nPier two was built in 1932.\n\nPier three was built in 1933.";
+    let split =
+        json!({"strategy": "fixed_token", "params": {"split_by_character": "\n\n", "split_by_character_only": true}});
+    let found = cut_as(&server, "split.txt", text, split).await;
+    assert_eq!(found, text.split("\n\n").collect::<Vec<_>>());
+    let small =
+        json!({"strategy": "recursive_character", "params": {"chunk_token_size": 12, "chunk_overlap_token_size": 0}});
+    let found = cut_as(&server, "recursive.txt", &format!("{text} "), small).await;
+    assert_eq!(found, text.split("\n\n").collect::<Vec<_>>());
+    let windows = json!({"params": {"chunk_token_size": 8, "chunk_overlap_token_size": 2}});
+    let found = cut_as(&server, "windows.txt", &format!("{text}!"), windows).await;
+    assert!(found.len() > 3 && found.iter().all(|chunk| chunk.len() < 60), "{found:?}");
+    assert_eq!(cut_as(&server, "usual.txt", &format!("{text}?"), json!({})).await.len(), 1);
+}
+
+#[tokio::test]
+async fn chunking_that_cannot_be_is_named() {
+    let server = Server::new();
+    for (chunking, places) in [
+        (json!({"params": {"chunk_token_size": 0, "colour": 1}}), vec!["chunk_token_size", "colour"]),
+        (json!({"params": {"chunk_token_size": "9"}}), vec!["chunk_token_size"]),
+        (json!({"params": {"chunk_token_size": 10, "chunk_overlap_token_size": 10}}), vec!["chunk_overlap_token_size"]),
+        (json!({"params": {"separators": ["a"]}}), vec!["separators"]),
+        (json!({"strategy": "recursive_character", "params": {"separators": ["a", 1]}}), vec!["separators"]),
+        (json!({"strategy": "paragraph_semantic", "params": {"drop_references": "yes"}}), vec!["drop_references"]),
+        (
+            json!({"strategy": "semantic_vector", "params": {
+                "breakpoint_threshold_type": "guess", "breakpoint_threshold_amount": 0, "buffer_size": 0,
+                "chunk_overlap_token_size": 1,
+            }}),
+            vec!["breakpoint_threshold_type", "breakpoint_threshold_amount", "buffer_size", "chunk_overlap_token_size"],
+        ),
+    ] {
+        let body = json!({"text": "x", "file_source": "a.txt", "chunking": chunking});
+        let reply = server.post("/documents/text", &body).await;
+        assert_eq!(reply.status, StatusCode::UNPROCESSABLE_ENTITY, "{chunking}");
+        let faults = reply.json()["detail"].as_array().unwrap().clone();
+        let mut named: Vec<&str> = faults.iter().map(|fault| fault["loc"][3].as_str().unwrap()).collect();
+        let mut expected = places.clone();
+        named.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(named, expected, "{chunking}");
+    }
+}
+
 #[tokio::test]
 async fn a_text_may_carry_the_name_of_any_file() {
     let server = Server::new();
