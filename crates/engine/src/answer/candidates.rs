@@ -6,6 +6,7 @@ use lorekeep_text as text;
 use lorekeep_types::{Evidence, Reason, Snapshot, StoredChunk};
 
 use super::question::{Question, TermSet};
+use super::table;
 use super::vocabulary::Vocabulary;
 
 /// Passages whose sentences are considered.
@@ -14,7 +15,7 @@ pub(super) const MOST_PASSAGES: usize = 8;
 /// Sentences considered in one passage; chunks are far smaller.
 const MOST_SENTENCES: usize = 400;
 
-/// A longer "sentence" of several lines is a table or a list: its lines count one by one.
+/// A longer "sentence" of several lines is a list: its lines count one by one, as the rows of a table always do.
 const LONGEST_BLOCK: usize = 600;
 
 /// Longer lines are no headings.
@@ -186,17 +187,17 @@ fn pieces(text: &str, section: Range<usize>) -> Vec<Range<usize>> {
     for span in text::sentences(inside) {
         let sentence = inside.get(span.clone()).unwrap_or_default();
         let start = section.start + span.start;
-        if sentence.len() > LONGEST_BLOCK && sentence.contains('\n') {
-            pieces.extend(lines(sentence).map(|line| start + line.start..start + line.end));
-        } else {
-            pieces.push(start..section.start + span.end);
+        let long = sentence.len() > LONGEST_BLOCK && sentence.contains('\n');
+        match if long { Some(lines(sentence).collect()) } else { table::rows(sentence) } {
+            Some(lines) => pieces.extend(lines.into_iter().map(|line| start + line.start..start + line.end)),
+            None => pieces.push(start..section.start + span.end),
         }
     }
     pieces
 }
 
 /// The lines of a block that hold anything, without white space around them.
-fn lines(block: &str) -> impl Iterator<Item = Range<usize>> {
+pub(super) fn lines(block: &str) -> impl Iterator<Item = Range<usize>> {
     let mut start = 0;
     block.split_inclusive('\n').filter_map(move |line| {
         let from = start + line.len() - line.trim_start().len();

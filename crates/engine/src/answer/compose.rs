@@ -12,6 +12,7 @@ use lorekeep_types::{
 use super::places::{Place, Places, ReadDocument};
 use super::quote::{Quote, Quotes};
 use super::show::shown;
+use super::table;
 
 /// Entities named beside an answer.
 const MOST_ENTITIES: usize = 8;
@@ -58,7 +59,9 @@ impl Composer<'_> {
             }
             let Some(place) = free_place(&mut places, quote, join, &taken)? else { continue };
             let n = u32::try_from(citations.len() + 1).unwrap_or(u32::MAX);
-            lines.push(format!("{} [{n}]", shown(&place.quote, place.lead)));
+            let columns = table::header(&quote.chunk.chunk.text, &quote.span);
+            let columns = columns.map(|header| format!(" ({})", shown(header, 0))).unwrap_or_default();
+            lines.push(format!("{}{columns} [{n}]", shown(&place.quote, place.lead)));
             let bridge = bridge(&mut places, quote)?;
             taken.push(place.clone());
             citations.push(citation(n, quote, place, bridge));

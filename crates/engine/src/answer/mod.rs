@@ -2,7 +2,7 @@
 //!
 //! For quotes, `question` reads the question, `candidates` cuts passages into sentences, `vocabulary` compares their words with
 //! the question once, `bridge` links sentences over shared names, `features` weighs them and [`choose`] decides.
-//! `places` finds the sentences in their documents and `compose` makes the answer. Finding passages is
+//! `places` finds the sentences in their documents, `table` tells what the cells of a row mean, and `compose` makes the answer. Finding passages is
 //! [`crate::retrieve`]'s.
 
 mod bridge;
@@ -14,6 +14,7 @@ mod places;
 mod question;
 mod quote;
 mod show;
+mod table;
 #[cfg(test)]
 mod tests;
 mod vocabulary;
