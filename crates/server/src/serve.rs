@@ -4,6 +4,7 @@ use std::future::Future;
 use std::io;
 
 use axum::Router;
+use axum::serve::ListenerExt as _;
 use tokio::net::TcpListener;
 
 use crate::settings::ServerSettings;
@@ -28,6 +29,12 @@ pub async fn serve(
         shutdown.await;
         told.stopping();
     };
+    // Pieces of a streamed answer go out as they come, not together with the next ones (Nagle's algorithm).
+    let listener = listener.tap_io(|stream| {
+        if let Err(error) = stream.set_nodelay(true) {
+            tracing::debug!(%error, "a connection sends its pieces late");
+        }
+    });
     let serving = axum::serve(listener, router).with_graceful_shutdown(stop);
     let late = async {
         readiness.stopped().await;

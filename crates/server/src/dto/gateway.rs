@@ -198,6 +198,8 @@ pub struct CallRecord {
     pub estimated: bool,
     /// USD; `null` when the price is unknown.
     pub cost_usd: Option<f64>,
+    /// What budgets were charged, USD: the cost, or what was reserved where the cost is not known; `null` while open.
+    pub charged_usd: Option<f64>,
     /// Why the model stopped.
     pub finish: Option<String>,
     /// Milliseconds from beginning to end.
@@ -386,6 +388,7 @@ impl From<CallRow> for CallRecord {
             reasoning_tokens: row.usage.reasoning,
             estimated: row.usage.estimated,
             cost_usd: row.cost.map(usd),
+            charged_usd: row.charged.map(usd),
             finish: row.finish,
             total_ms: row.total_ms,
             api_ms: row.api_ms,

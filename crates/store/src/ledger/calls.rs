@@ -142,11 +142,14 @@ fn record_end(sql: &Connection, call: CallNumber, closing: &Closing, charged: i6
     Ok(())
 }
 
-/// Takes calls whose lease has passed for lost; returns their number.
-pub(super) fn sweep(desk: &Desk<'_>, now_ms: i64) -> Result<u64> {
+/// Takes calls whose lease ended before `leased_ms` for lost; returns their number.
+pub(super) fn sweep(desk: &Desk<'_>, leased_ms: i64, now_ms: i64) -> Result<u64> {
     let question = format!("{KNOWN} WHERE state = 'open' AND lease_until < ?1");
-    let expired: Vec<Known> =
-        desk.sql.prepare_cached(&question)?.query_map([now_ms], Known::from_row)?.collect::<rusqlite::Result<_>>()?;
+    let expired: Vec<Known> = desk
+        .sql
+        .prepare_cached(&question)?
+        .query_map([leased_ms], Known::from_row)?
+        .collect::<rusqlite::Result<_>>()?;
     for call in &expired {
         desk.sql.prepare_cached(LOSE)?.execute((call.number, now_ms, CALL_LOST))?;
         settle(desk, call, call.reserved, call.reserved, now_ms)?;

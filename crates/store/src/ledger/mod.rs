@@ -2,6 +2,7 @@
 //! [`lorekeep_types::Ledger`] over SQLite.
 //!
 //! - [`writer`]: the thread that writes, many callers to one commit;
+//! - [`checkpoint`]: the thread that brings the log into the file;
 //! - [`calls`]: opening, closing and losing calls;
 //! - [`budgets`]: counters, admission and alerts;
 //! - [`report`]: what is read.
@@ -12,6 +13,7 @@
 
 mod budgets;
 mod calls;
+mod checkpoint;
 mod report;
 mod writer;
 
@@ -53,8 +55,8 @@ pub struct SqliteLedger {
 }
 
 impl SqliteLedger {
-    /// Opens the ledger in `folder`, creating or migrating it, and sweeps it. Only one may be open per folder; the
-    /// lock of [`crate::Store`] sees to that.
+    /// Opens the ledger in `folder`, creating or migrating it, and takes the calls that were left open for lost. Only
+    /// one may be open per folder; the lock of [`crate::Store`] sees to that.
     ///
     /// # Errors
     /// When the file cannot be opened, or was written by a newer release.
@@ -82,7 +84,8 @@ impl SqliteLedger {
         connection.pragma_update(None, "synchronous", "normal")?;
         FORMAT.migrate(&mut connection)?;
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        calls::sweep(&Desk { sql: &transaction, rules: &[] }, now_ms)?;
+        // Who opened them has died: nobody else can hold the folder, so nobody will close them.
+        calls::sweep(&Desk { sql: &transaction, rules: &[] }, i64::MAX, now_ms)?;
         transaction.commit()?;
         let writer = Writer::start(connection, &place)?;
         Ok(Self { writer, readers: Readers::new(place), _folder: folder })
@@ -133,7 +136,7 @@ impl Ledger for SqliteLedger {
     }
 
     fn sweep(&self, now_ms: i64) -> lorekeep_types::Result<u64> {
-        self.writer.ask(move |desk| calls::sweep(desk, now_ms))
+        self.writer.ask(move |desk| calls::sweep(desk, now_ms, now_ms))
     }
 
     fn set_budgets(&self, rules: Vec<BudgetRule>) -> lorekeep_types::Result<()> {

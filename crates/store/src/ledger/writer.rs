@@ -10,6 +10,7 @@ use std::thread::{self, JoinHandle};
 use lorekeep_types::{BudgetRule, Error, ErrorCode};
 use rusqlite::{Connection, TransactionBehavior};
 
+use super::checkpoint::Checkpoints;
 use crate::error::{Result, StoreError};
 use crate::truth::connection::Place;
 
@@ -81,9 +82,10 @@ impl Writer {
         let shared = Arc::new(Shared { rules: RwLock::new(Arc::from([])), waiting: AtomicUsize::new(0) });
         let (tasks, queue) = mpsc::channel();
         let state = Arc::clone(&shared);
+        let checkpoints = Checkpoints::start(&connection, place)?;
         let thread = thread::Builder::new()
             .name("ledger".to_owned())
-            .spawn(move || run(connection, &queue, &state))
+            .spawn(move || run(connection, &queue, &state, checkpoints))
             .map_err(|source| StoreError::Io { action: "start the thread of", path: place.path(), source })?;
         Ok(Self { tasks: Some(tasks), thread: Some(thread), shared })
     }
@@ -136,7 +138,7 @@ impl Drop for Writer {
 }
 
 /// Until nobody can send any more and nothing waits.
-fn run(mut connection: Connection, queue: &Receiver<Task>, shared: &Shared) {
+fn run(mut connection: Connection, queue: &Receiver<Task>, shared: &Shared, mut checkpoints: Checkpoints) {
     let mut left: Vec<Task> = Vec::new();
     loop {
         let mut group = mem::take(&mut left);
@@ -148,7 +150,9 @@ fn run(mut connection: Connection, queue: &Receiver<Task>, shared: &Shared) {
         group.extend(queue.try_iter().take(GROUP));
         shared.waiting.fetch_sub(group.len() - own, Ordering::Relaxed);
         // Read after the tasks were taken: whoever set rules and then sent a task finds them applied to it.
+        let tasks = group.len();
         left = write(&mut connection, &shared.rules(), group);
+        checkpoints.written(tasks);
     }
 }
 

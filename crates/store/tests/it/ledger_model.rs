@@ -89,7 +89,7 @@ impl Schedule {
             Step::Crash => {
                 ledger.take();
                 *ledger.borrow_mut() = Some(SqliteLedger::open(folder, self.now).unwrap());
-                self.lose();
+                self.lose(i64::MAX);
                 set_rules(ledger, &self.rules);
             }
         }
@@ -121,12 +121,11 @@ impl Schedule {
     fn sweep(&mut self, ledger: &RefCell<Option<SqliteLedger>>, later: i64) {
         self.now += later;
         let swept = ledger.borrow().as_ref().unwrap().sweep(self.now).unwrap();
-        assert_eq!(swept, self.lose());
+        assert_eq!(swept, self.lose(self.now));
     }
 
-    fn lose(&mut self) -> u64 {
-        let now = self.now;
-        let expired = self.calls.iter_mut().filter(|call| call.state == State::Open && call.lease_until < now);
+    fn lose(&mut self, leased: i64) -> u64 {
+        let expired = self.calls.iter_mut().filter(|call| call.state == State::Open && call.lease_until < leased);
         expired.map(|call| (call.state, call.charged) = (State::Lost, call.estimate)).count() as u64
     }
 }
