@@ -38,6 +38,10 @@ pub fn run_all(arguments: &[String]) -> Result<()> {
         .filter(|word| matches!(*word, "quality" | "speed" | "scale" | "peer" | "gateway" | "plot"))
         .collect();
     let parts = if asked.is_empty() { vec!["quality", "speed"] } else { asked };
+    if arguments.first().is_some_and(|word| word == "gateway-here") {
+        let only: Vec<&str> = arguments.iter().skip(1).map(String::as_str).collect();
+        return gateway::measure_here(&only);
+    }
     run(&root(), &cargo(), &["build", "--release"])?;
     std::fs::create_dir_all(results())?;
     for part in parts {
@@ -47,7 +51,7 @@ pub fn run_all(arguments: &[String]) -> Result<()> {
             "speed" => speed(&data.join(SPEED_SET))?,
             "scale" => scale::measure(&data)?,
             "plot" => scale::draw()?,
-            "gateway" => gateway::measure(&value_of("--bench").unwrap_or_else(|| shared.join("bench")))?,
+            "gateway" => gateway::measure()?,
             _ => peer::measure(&value_of("--bench").unwrap_or_else(|| shared.join("bench")))?,
         }
     }

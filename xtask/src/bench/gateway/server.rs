@@ -1,0 +1,79 @@
+//! The server that is measured: configured for the stub, bound to its core, started, killed and asked for its books.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use anyhow::{Context as _, Result};
+use serde_json::Value;
+
+use super::super::{binary, wait_ready};
+use super::wire::get;
+
+/// Price of a token, as in the configuration below.
+pub const INPUT_NANO: u64 = 250;
+/// The same of an answer.
+pub const OUTPUT_NANO: u64 = 2_000;
+
+/// A folder with a configuration.
+pub struct Place {
+    folder: PathBuf,
+    port: u16,
+}
+
+/// A running server. Dropping it kills it.
+pub struct Server {
+    child: Child,
+    pub port: u16,
+}
+
+impl Place {
+    /// A folder below `work` whose server calls the stub at `stub` and may spend so many nano-USD a day.
+    pub fn new(work: &Path, name: &str, stub: u16, limit_nano: u64) -> Result<Self> {
+        let folder = work.join(name);
+        std::fs::create_dir_all(&folder)?;
+        let port = std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port();
+        let limit = format!("{}.{:09}", limit_nano / 1_000_000_000, limit_nano % 1_000_000_000);
+        let text = format!(
+            "[server]\nmax_concurrent_requests = 1024\n[models]\nconcurrent = 256\n\
+             [llm]\nbase_url = \"http://127.0.0.1:{stub}/v1\"\nmodel = \"stub\"\n\
+             [prices.stub]\ninput_per_mtok = 0.25\noutput_per_mtok = 2\n\
+             [budgets.day]\nlimit_usd = {limit}\n"
+        );
+        std::fs::write(folder.join("lorekeep.toml"), text).context("cannot write the configuration")?;
+        Ok(Self { folder, port })
+    }
+
+    /// Starts the server on the first core.
+    pub fn start(&self) -> Result<Server> {
+        let mut command = Command::new("taskset");
+        command.args(["-c", "0"]).arg(binary()).arg("--data").arg(self.folder.join("data"));
+        command.args(["serve", "--port", &self.port.to_string()]).current_dir(&self.folder);
+        command.env("RUST_LOG", "error").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        let child = command.spawn().context("cannot start the server")?;
+        let mut server = Server { child, port: self.port };
+        wait_ready(&mut server.child, self.port)?;
+        Ok(server)
+    }
+}
+
+impl Server {
+    /// SIGKILL, and waits until it is gone.
+    pub fn kill(mut self) -> Result<()> {
+        self.child.kill()?;
+        self.child.wait()?;
+        Ok(())
+    }
+
+    /// What a path answers, as JSON.
+    pub fn json(&self, path: &str) -> Result<Value> {
+        Ok(serde_json::from_str(&get(self.port, path)?)?)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // It was started here; that it has gone already is as good.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
