@@ -1,6 +1,7 @@
 //! The ledger of model calls: budgets that concurrency cannot overspend, exactly one settlement per call, and
 //! figures that add up.
 
+use std::fs;
 use std::future::Future;
 use std::io::{BufRead as _, BufReader};
 use std::path::Path;
@@ -206,6 +207,28 @@ fn what_was_answered_survives_a_killed_process() {
     child.wait().unwrap();
     let ledger = reopened(folder.path(), &[daily(100 * CENT)], NOW);
     assert_eq!(counters(&ledger, NOW), [(7 * CENT, 0)], "what was under way is charged as it was reserved");
+}
+
+/// What is logged has to reach the file while calls go on: nobody closes the ledger of a running server.
+#[test]
+fn the_log_is_brought_into_the_file_under_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let ledger = SqliteLedger::open(folder.path(), NOW).unwrap();
+    let size = || fs::metadata(folder.path().join("gateway.sqlite")).unwrap().len();
+    let before = size();
+    let mut calls = 0;
+    while size() < before + (64 << 10) {
+        assert!(calls < 20_000, "the file has not grown");
+        let opened: Vec<_> = (0..200).map(|_| ledger.open(opening(NOW, Some(0)))).collect();
+        for opened in opened {
+            let Admission::Admitted(call) = wait(opened).unwrap() else { panic!("a free call was refused") };
+            drop(ledger.close(call, closing(NOW, Some(0))));
+        }
+        calls += 200;
+    }
+    drop(ledger);
+    let ledger = SqliteLedger::open(folder.path(), NOW).unwrap();
+    assert_eq!(ledger.usage(&query(UsageKey::Model, UsageFilter::default())).unwrap().total.calls, calls);
 }
 
 #[test]
