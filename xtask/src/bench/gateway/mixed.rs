@@ -204,8 +204,9 @@ impl Books {
         if status == "ok" && (ledger != stub || row["estimated"] == true || charged != price(stub)) {
             self.faults.push(format!("{id}: {ledger:?} in the ledger, {stub:?} reported by the stub"));
         }
-        if charged < price(stub) {
-            self.faults.push(format!("{id}: {charged} charged, {} spent", price(stub)));
+        let given: u64 = attempts.iter().map(|one| given(one)).sum();
+        if charged < given {
+            self.faults.push(format!("{id}: {charged} charged, {given} spent"));
         }
         let class = self.classes.entry(status.to_owned()).or_default();
         class.calls += 1;
@@ -240,6 +241,15 @@ impl Books {
             "first_differences": self.faults, "restart_s": restart_s });
         println!("{outcome}");
         Ok(outcome)
+    }
+}
+
+/// What the stub gave away in an attempt, in nano-USD: a prompt counts as read once a piece was written.
+fn given(attempt: &Served) -> u64 {
+    match (attempt.whole, attempt.written) {
+        (true, _) => price([attempt.prompt, attempt.completion]),
+        (false, 0) => 0,
+        (false, written) => price([attempt.prompt, written]),
     }
 }
 
