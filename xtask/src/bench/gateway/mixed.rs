@@ -2,9 +2,10 @@
 //! call by call.
 //!
 //! What equal means: an answer whose tokens the stub reported in full and that the ledger has as reported (`ok`) has
-//! the same tokens in both. A call that its client gave up, that broke off, or that the killed server left open has no
-//! report; the ledger settles it at an estimate or at all that was reserved, never below what the stub gave away. No
-//! call reaches the stub that the ledger does not know.
+//! the same tokens in both, and its price was charged. A call that the killed server left open is charged all that was
+//! reserved, never below what the stub gave away. One that its client gave up has no report: it is charged all that was
+//! reserved, or, once a stream has begun, an estimate of what had arrived; what the stub had written beyond that is told
+//! (`short`), for nobody sees it. No call reaches the stub that the ledger does not know.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -25,6 +26,8 @@ const CALLS: u64 = 10_000;
 /// The server is killed when so many have been begun.
 const KILL_AT: u64 = 5_000;
 const CALLERS: usize = 32;
+/// The status of a call that a dead server left open.
+const CALL_LOST: &str = "lost";
 
 /// What became of a call for its client.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -164,6 +167,11 @@ struct Class {
     /// Calls that the stub answered in full.
     whole: u64,
     charged: u64,
+    /// What the stub gave away, in nano-USD.
+    given: u64,
+    /// Calls charged less than that, and how much less.
+    short_calls: u64,
+    short: u64,
 }
 
 #[derive(Default)]
@@ -205,13 +213,16 @@ impl Books {
             self.faults.push(format!("{id}: {ledger:?} in the ledger, {stub:?} reported by the stub"));
         }
         let given: u64 = attempts.iter().map(|one| given(one)).sum();
-        if charged < given {
+        if status == CALL_LOST && charged < given {
             self.faults.push(format!("{id}: {charged} charged, {given} spent"));
         }
         let class = self.classes.entry(status.to_owned()).or_default();
         class.calls += 1;
         class.whole += u64::from(whole.is_some());
         class.charged += charged;
+        class.given += given;
+        class.short_calls += u64::from(charged < given);
+        class.short += given.saturating_sub(charged);
         for side in 0..2 {
             class.stub[side] += stub[side];
             class.ledger[side] += ledger[side];
@@ -231,7 +242,8 @@ impl Books {
                 (
                     status,
                     json!({ "calls": class.calls, "answered_in_full_by_stub": class.whole, "stub_tokens": class.stub,
-                "ledger_tokens": class.ledger, "charged_nano_usd": class.charged }),
+                "ledger_tokens": class.ledger, "charged_nano_usd": class.charged,
+                "given_nano_usd": class.given, "short_calls": class.short_calls, "short_nano_usd": class.short }),
                 )
             })
             .collect();

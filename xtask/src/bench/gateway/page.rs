@@ -5,16 +5,22 @@ use std::fmt::Write as _;
 use anyhow::Result;
 use serde_json::Value;
 
+/// What has to be known of figures that were taken beside other work.
+const BUSY: &str = " **Other work was running**, on both cores: times are too high and their tails mostly the scheduler's; \
+    an idle machine is needed to hold them against the goals. What is exact (the books, the budget, the number of calls) does \
+    not depend on it.";
+
 /// The whole page.
 pub fn page(figures: &Value) -> Result<String> {
     let mut page = format!(
         "# The gateway\n\n`cargo xtask bench gateway`: a stub model, called directly and through `POST /v1/ask` (mode \
          `bypass`) with limit, circuit, retries, prices, a budget and the ledger on. The server has one core; the stub and \
          the load share the other. Open loop: requests start at a constant rate and are timed from the moment at which \
-         they were meant to start. Load average before and after: {} and {}{}.\n\n",
+         they were meant to start. Load average before and after: {} and {}{}.{}\n\n",
         figures["load_before"].as_str().unwrap_or_default(),
         figures["load_after"].as_str().unwrap_or_default(),
         if figures["raised"] == true { " (all three ran at a raised priority)" } else { "" },
+        if busy(&figures["load_before"]) { BUSY } else { "" },
     );
     overhead(&mut page, figures)?;
     throughput(&mut page, &figures["throughput"])?;
@@ -32,6 +38,11 @@ pub fn page(figures: &Value) -> Result<String> {
         storm["failed"]
     )?;
     Ok(page)
+}
+
+/// Whether anything else ran before the measurement.
+fn busy(load: &Value) -> bool {
+    load.as_str().and_then(|load| load.parse().ok()).is_some_and(|load: f64| load > 1.0)
 }
 
 fn number(row: &Value, key: &str) -> f64 {
@@ -104,22 +115,26 @@ fn mixed(page: &mut String, mixed: &Value) -> Result<()> {
         page,
         "## The ledger against the stub's own\n\n{} calls: plain, streamed, given up by the client, spoiled by the upstream, \
          and the server killed (SIGKILL) and started again in the middle. What the ledger has as reported is compared \
-         call by call: **{verdict}**. Calls that were given up, broke off or were lost have no report; they are charged \
-         an estimate or all that was reserved, never less than what the stub gave away.\n\n\
-         | in the ledger | calls | answered in full by the stub | tokens by the stub | tokens in the ledger | charged USD |\n\
-         |---|---|---|---|---|---|",
+         call by call: **{verdict}**. A call that the killed server left open (`lost`) is charged all that was reserved. One \
+         that its client gave up is charged the same, or, once a stream has begun, an estimate of what had arrived; the stub \
+         may have written more by then. What it gave away beyond the charge is in the last column.\n\n\
+         | in the ledger | calls | answered in full by the stub | tokens by the stub | tokens in the ledger | charged USD | given \
+         away USD | short: calls, USD |\n|---|---|---|---|---|---|---|---|",
         mixed["calls"]
     )?;
     for (status, class) in mixed["classes"].as_object().into_iter().flatten() {
         let pair = |key: &str| format!("{} + {}", class[key][0], class[key][1]);
         writeln!(
             page,
-            "| {status} | {} | {} | {} | {} | {:.6} |",
+            "| {status} | {} | {} | {} | {} | {:.6} | {:.6} | {}, {:.6} |",
             class["calls"],
             class["answered_in_full_by_stub"],
             pair("stub_tokens"),
             pair("ledger_tokens"),
-            number(class, "charged_nano_usd") / 1e9
+            number(class, "charged_nano_usd") / 1e9,
+            number(class, "given_nano_usd") / 1e9,
+            class["short_calls"],
+            number(class, "short_nano_usd") / 1e9
         )?;
     }
     page.push('\n');
