@@ -1,4 +1,4 @@
-//! Development tasks: `cargo xtask ci | tidy | codegen | bench`.
+//! Development tasks: `cargo xtask ci | tidy | codegen | bench | fuzz`.
 
 #![expect(unreachable_pub, reason = "in a binary `pub` marks what a module offers to the others")]
 #![expect(clippy::print_stdout, reason = "this is a command")]
@@ -6,6 +6,7 @@
 mod bench;
 mod ci;
 mod codegen;
+mod fuzz;
 mod run;
 mod tidy;
 
@@ -16,7 +17,9 @@ const HELP: &str = "cargo xtask TASK
   ci [STEP…]        install what the tests need and run everything (or only the named steps)
   tidy              check the rules of the tree that no compiler checks
   codegen [--check] write generated files (OpenAPI, configuration reference), or check them
-  bench [PART…]     measure: quality, speed (the default), scale, peer (LightRAG in the same run)";
+  bench [PART…]     measure: quality, speed (the default), scale, gateway, peer (LightRAG in the same run)
+  fuzz [TARGET…] [--seconds N]
+                    mutate inputs of the parsers, the text analysis and the archive until something breaks (60 s each)";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -25,6 +28,7 @@ fn main() -> ExitCode {
         Some("ci") => ci::run_all(rest),
         Some("tidy") => tidy::run(),
         Some("codegen") => codegen::run(rest.iter().any(|word| word == "--check")),
+        Some("fuzz") => fuzz::run_all(rest),
         Some("bench") => bench::run_all(rest),
         _ => {
             println!("{HELP}");

@@ -173,6 +173,9 @@ impl<'w> Draft<'w> {
     /// Gives the offset at which it starts.
     pub(crate) fn body(&mut self, text: &str) -> usize {
         let text = clean::verbatim(text);
+        if text.is_empty() {
+            return self.text.len();
+        }
         let start = self.begin_paragraph();
         self.write(&text);
         self.open_line = false;

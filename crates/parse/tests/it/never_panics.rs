@@ -8,7 +8,7 @@ use crate::fixtures::{docx, epub, odt, parse_all, pptx, word_paragraph, xlsx, zi
 use crate::pdf_builder::{Page, column, pdf};
 
 /// One good file per format.
-fn samples() -> Vec<(&'static str, Vec<u8>)> {
+pub(crate) fn samples() -> Vec<(&'static str, Vec<u8>)> {
     let page = || Page::Lines(column(72, 720, &["Harbour survey", "The crane works.", "It lifts ten tons."]));
     vec![
         ("a.txt", "Title\n\nThe crane wörks.\x0cNext".as_bytes().to_vec()),

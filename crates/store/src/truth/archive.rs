@@ -109,7 +109,7 @@ pub(crate) fn import(archive: &mut dyn Read, place: &Place) -> Result<()> {
             image.verify(&manifest)?;
             let mut source = Connection::open_in_memory()?;
             source.deserialize_read_exact(MAIN_DB, &bytes[..], bytes.len(), false)?;
-            copy(&source, &mut place.writer()?)?;
+            copy(&source, &mut place.writer()?).map_err(|error| unreadable(&error))?;
         }
     }
     check_image(place)
@@ -117,8 +117,6 @@ pub(crate) fn import(archive: &mut dyn Read, place: &Place) -> Result<()> {
 
 /// Refuses an image that SQLite or this release cannot read, before anybody sees it.
 fn check_image(place: &Place) -> Result<()> {
-    let unreadable =
-        |error: &dyn std::fmt::Display| StoreError::Archive(format!("its database cannot be read: {error}"));
     let connection = place.writer().map_err(|error| unreadable(&error))?;
     match schema::FORMAT.check(&connection) {
         Ok(0) => return Err(unreadable(&"it is empty")),
@@ -128,7 +126,15 @@ fn check_image(place: &Place) -> Result<()> {
     }
     let verdict: String =
         connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(|error| unreadable(&error))?;
-    if verdict == "ok" { Ok(()) } else { Err(unreadable(&verdict)) }
+    if verdict != "ok" {
+        return Err(unreadable(&verdict));
+    }
+    // An image can say of itself that it must not be written; SQLite knows after the first read.
+    match connection.is_readonly(MAIN_DB) {
+        Ok(false) => Ok(()),
+        Ok(true) => Err(unreadable(&"it is of a kind that cannot be written")),
+        Err(error) => Err(unreadable(&error)),
+    }
 }
 
 fn copy(from: &Connection, to: &mut Connection) -> Result<()> {
@@ -170,6 +176,10 @@ fn digest(image: &mut dyn Read) -> io::Result<(u64, String)> {
 
 fn broken(error: &io::Error) -> StoreError {
     StoreError::Archive(format!("it is cut or damaged: {error}"))
+}
+
+fn unreadable(error: &dyn std::fmt::Display) -> StoreError {
+    StoreError::Archive(format!("its database cannot be read: {error}"))
 }
 
 /// Copies, telling a failing archive from a failing disk.

@@ -14,6 +14,7 @@ mod concurrency;
 mod documents;
 mod format;
 mod full;
+mod fuzz;
 mod graph;
 mod graph_edit;
 mod jobs;

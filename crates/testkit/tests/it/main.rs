@@ -2,6 +2,8 @@
 
 #![allow(unreachable_pub, clippy::disallowed_methods, clippy::unwrap_used, reason = "tests")]
 
+mod fuzz;
+
 use lorekeep_engine::retrieve::auto;
 use lorekeep_models::StaticEmbedder;
 use lorekeep_testkit::{MemoryDocument, MemoryIndex};
