@@ -37,7 +37,8 @@ pub fn measure() -> Result<()> {
     run(&root(), "taskset", &["-c", CORE, &program, "bench", "gateway-here"])
 }
 
-/// Measures in this process, which is meant to be bound to a core already. `only` names some of the figures.
+/// Measures in this process, which is meant to be bound to a core already. `only` names some of the figures,
+/// which are not written unless `--write` is among them.
 pub fn measure_here(only: &[&str]) -> Result<()> {
     let work = std::env::temp_dir().join(format!("lorekeep-gateway-{}", std::process::id()));
     std::fs::create_dir_all(&work)?;
@@ -49,14 +50,15 @@ pub fn measure_here(only: &[&str]) -> Result<()> {
     figures["raised"] = json!(raised);
     figures["load_before"] = json!(before);
     figures["load_after"] = json!(load()?);
-    if !only.is_empty() {
+    figures["unoptimised"] = json!(cfg!(debug_assertions));
+    if !only.is_empty() && !only.contains(&"--write") {
         return Ok(());
     }
     write("gateway", &figures, &page::page(&figures)?)
 }
 
 fn figures(work: &Path, only: &[&str]) -> Result<Value> {
-    let asked = |name: &str| only.is_empty() || only.contains(&name);
+    let asked = |name: &str| only.iter().all(|word| word.starts_with("--")) || only.contains(&name);
     let stub = Stub::start()?;
     let mut figures = json!({});
     let server = Place::new(work, "speed", stub.port, PLENTY_NANO)?.start()?;

@@ -11,7 +11,7 @@ const FIRST_DELAY: Duration = Duration::from_millis(250);
 const LONGEST_DELAY: Duration = Duration::from_secs(8);
 /// Being asked to wait longer than this is a reason to ask another model instead.
 const LONGEST_REQUESTED: Duration = Duration::from_secs(5);
-/// So many repetitions are always allowed within [`MEMORY`]; beyond them, one per ten calls.
+/// So many repetitions are always allowed within [`MEMORY`], or one per ten calls where that is more.
 const FREE_REPEATS: usize = 3;
 const MEMORY: Duration = Duration::from_secs(10);
 
@@ -32,7 +32,7 @@ impl RetryBudget {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         forget(&mut counts.0, now);
         forget(&mut counts.1, now);
-        let allowed = counts.0.len() / 10 + FREE_REPEATS;
+        let allowed = (counts.0.len() / 10).max(FREE_REPEATS);
         let granted = counts.1.len() < allowed;
         if granted {
             counts.1.push_back(now);
@@ -99,7 +99,7 @@ mod tests {
         let budget = RetryBudget::default();
         let now = Instant::now();
         (0..100).for_each(|_| budget.called(now));
-        assert_eq!((0..100).filter(|_| budget.take(now)).count(), 13);
-        assert!(budget.take(now + Duration::from_secs(11)));
+        assert_eq!((0..100).filter(|_| budget.take(now)).count(), 10);
+        assert_eq!((0..100).filter(|_| budget.take(now + Duration::from_secs(11))).count(), 3);
     }
 }

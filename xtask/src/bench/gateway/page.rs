@@ -22,11 +22,29 @@ pub fn page(figures: &Value) -> Result<String> {
         if figures["raised"] == true { " (all three ran at a raised priority)" } else { "" },
         if busy(&figures["load_before"]) { BUSY } else { "" },
     );
-    overhead(&mut page, figures)?;
-    throughput(&mut page, &figures["throughput"])?;
-    mixed(&mut page, &figures["mixed"])?;
-    budget(&mut page, &figures["budget"])?;
-    let storm = &figures["storm"];
+    if figures["unoptimised"] == true {
+        page.push_str("Server and load were **unoptimised builds**: the counts hold, no time does.\n\n");
+    }
+    if !figures["at_once"].is_null() {
+        overhead(&mut page, figures)?;
+    }
+    for (name, part) in PARTS {
+        let figures = &figures[name];
+        if figures.is_null() {
+            writeln!(page, "No figures of `{name}` in this run.\n")?;
+        } else {
+            part(&mut page, figures)?;
+        }
+    }
+    Ok(page)
+}
+
+type Part = fn(&mut String, &Value) -> Result<()>;
+
+/// What follows the times, in order.
+const PARTS: [(&str, Part); 4] = [("throughput", throughput), ("mixed", mixed), ("budget", budget), ("storm", storm)];
+
+fn storm(page: &mut String, storm: &Value) -> Result<()> {
     writeln!(
         page,
         "## One upstream answer in ten is 503\n\n{} calls at {}/s made {} upstream calls ({:.3}×; goal ≤ 1.1×); {} calls \
@@ -37,7 +55,7 @@ pub fn page(figures: &Value) -> Result<String> {
         number(storm, "ratio"),
         storm["failed"]
     )?;
-    Ok(page)
+    Ok(())
 }
 
 /// Whether anything else ran before the measurement.

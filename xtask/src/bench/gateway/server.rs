@@ -6,7 +6,7 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-use super::super::{binary, wait_ready};
+use super::super::wait_ready;
 use super::wire::get;
 
 /// Price of a token, as in the configuration below.
@@ -46,7 +46,9 @@ impl Place {
     /// Starts the server on the first core.
     pub fn start(&self) -> Result<Server> {
         let mut command = Command::new("taskset");
-        command.args(["-c", "0"]).arg(binary()).arg("--data").arg(self.folder.join("data"));
+        // Of the same build as this program.
+        let binary = std::env::current_exe()?.with_file_name("lorekeep");
+        command.args(["-c", "0"]).arg(binary).arg("--data").arg(self.folder.join("data"));
         command.args(["serve", "--port", &self.port.to_string()]).current_dir(&self.folder);
         command.env("RUST_LOG", "error").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().context("cannot start the server")?;
