@@ -103,6 +103,9 @@ pub enum Command {
     /// Choose, try and list the models that write
     #[command(subcommand)]
     Model(commands::model::Model),
+    /// Show and forget what is kept of model calls
+    #[command(subcommand)]
+    Cache(commands::cache::Cache),
     /// Show what models were used for and what that cost
     Usage(commands::usage::Usage),
     /// Measure retrieval and quoting on a BEIR-style folder

@@ -4,6 +4,7 @@
 //! and no vendor. Synchronous work (store, parsing, ranking) crosses over from async callers in one place.
 
 pub mod answer;
+mod cached;
 mod chunk;
 mod documents;
 mod engine;

@@ -17,7 +17,7 @@ mod truth;
 mod view;
 mod workspace;
 
-pub use cache::SqliteCache;
+pub use cache::{CacheLimits, MemoryCache, SqliteCache};
 pub use folder::{Holder, holder};
 pub use ledger::SqliteLedger;
 pub use store::Store;

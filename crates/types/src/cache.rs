@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::id::WorkspaceName;
 
 /// What a kept value is the result of.
@@ -41,6 +41,17 @@ impl CacheKind {
             Self::Embedding => "embedding",
             Self::Answer => "answer",
         }
+    }
+
+    /// Parses a name.
+    ///
+    /// # Errors
+    /// `InvalidRequest` that lists the kinds.
+    pub fn parse(name: &str) -> Result<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name).ok_or_else(|| {
+            let names = Self::ALL.map(Self::name).join(", ");
+            Error::invalid(format!("nothing of the kind `{name}` is kept")).hint(format!("use one of {names}"))
+        })
     }
 }
 
@@ -83,6 +94,10 @@ pub struct CacheSize {
 
 /// A cache of results. Whatever it forgets, or fails to read, can be made again: a caller whose read fails goes on as if
 /// nothing had been there. Synchronous; callers on an async runtime cross over first.
+///
+/// Where several processes share a cache, as Redis would be, an implementation keeps a value under its workspace, kind
+/// and hash with the lifetime as its expiry (`SET … PX`), lets the server bound it (`maxmemory`, `allkeys-lru`), and
+/// finds what to forget by an epoch per workspace and kind that is part of the key and counted up, not by listing keys.
 pub trait ModelCache: Send + Sync {
     /// The value, unless it was never put, is past its lifetime or was forgotten.
     ///

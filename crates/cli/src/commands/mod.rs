@@ -3,6 +3,7 @@
 pub mod add;
 pub mod archive;
 pub mod ask;
+pub mod cache;
 pub mod chat;
 pub mod config;
 pub mod docs;
@@ -50,6 +51,7 @@ pub async fn run(arguments: Arguments) -> Result<Exit> {
         Command::Export(args) => archive::export(&app(vec![])?, &args).await,
         Command::Import(args) => archive::import(&app(vec![])?, &args).await,
         Command::Model(args) => model::run(&app(vec![])?, &args).await,
+        Command::Cache(args) => cache::run(&app(vec![])?, &args).await,
         Command::Usage(args) => usage::run(&app(vec![])?, &args).await,
         Command::Eval(args) => eval::run(&app(vec![])?, &args).await,
         Command::Config(args) => config::run(&global, &args),

@@ -252,6 +252,36 @@ pub static KEYS: &[Key] = &[
         help: "idle connections kept per provider",
     },
     Key {
+        path: "cache.backend",
+        kind: Kind::Choice(&["database", "memory", "none"]),
+        default: "database",
+        help: "where results of model calls are kept: in the data folder, in memory until the process ends, or nowhere",
+    },
+    Key {
+        path: "cache.max_mib",
+        kind: Kind::Number(1, 1_048_576),
+        default: "1024",
+        help: "most of them, in MiB; what was not used for longest goes first",
+    },
+    Key {
+        path: "cache.max_entries",
+        kind: Kind::Number(1, 1_000_000_000),
+        default: "1000000",
+        help: "most of them, by number (`memory` goes by size alone)",
+    },
+    Key {
+        path: "cache.max_answers",
+        kind: Kind::Number(1, 1_000_000_000),
+        default: "10000",
+        help: "most answers among them",
+    },
+    Key {
+        path: "cache.answer_lifetime_s",
+        kind: Kind::Number(1, 31_536_000),
+        default: "3600",
+        help: "how long an answer is kept, in seconds, a tenth more or less",
+    },
+    Key {
         path: "prices.file",
         kind: Kind::Text,
         default: "",

@@ -2,9 +2,11 @@
 
 use std::net::ToSocketAddrs;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 use lorekeep_models::gateway::settings::GatewaySettings;
+use lorekeep_store::CacheLimits;
 use lorekeep_types::WorkspaceName;
 
 use super::keys::Kind;
@@ -44,6 +46,10 @@ pub struct Config {
     pub answer_timeout_s: u64,
     /// Models: providers, roles, budgets, prices.
     pub models: GatewaySettings,
+    /// `database`, `memory` or `none`.
+    pub cache_backend: String,
+    /// What a cache may hold.
+    pub cache: CacheLimits,
     /// The file that prices are read from, beside those of the configuration itself.
     pub prices_file: Option<PathBuf>,
     /// The configuration's own prices, which win.
@@ -82,6 +88,13 @@ impl Config {
             input_dir: folder("ingest.input_dir"),
             answer_timeout_s: number("server.answer_timeout_s").unwrap_or(300) as u64,
             models: models::resolve(layers, environment)?,
+            cache_backend: text("cache.backend"),
+            cache: CacheLimits {
+                bytes: (number("cache.max_mib").unwrap_or(1_024) as u64) << 20,
+                entries: number("cache.max_entries").unwrap_or(1_000_000) as u64,
+                answers: number("cache.max_answers").unwrap_or(10_000) as u64,
+                answer_lifetime: Duration::from_secs(number("cache.answer_lifetime_s").unwrap_or(3_600) as u64),
+            },
             prices_file: folder("prices.file"),
             own_prices: models::prices(layers),
             prompts_dir: folder("prompts.dir"),

@@ -71,8 +71,8 @@ impl Gateway {
 
     /// Keeps the answers to calls that allow it.
     #[must_use]
-    pub fn keeping(self, kept: Kept) -> Self {
-        Self { kept: Some(kept), ..self }
+    pub fn keeping(self, kept: Option<Kept>) -> Self {
+        Self { kept, ..self }
     }
 
     /// Roles as they were set at run time, to be kept over a restart.

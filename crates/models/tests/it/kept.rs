@@ -7,7 +7,7 @@ use futures::StreamExt as _;
 use futures::future::join_all;
 use lorekeep_models::layer::kept::Kept;
 use lorekeep_models::price::Prices;
-use lorekeep_store::SqliteCache;
+use lorekeep_store::{CacheLimits, SqliteCache};
 use lorekeep_testkit::upstream::{Asked, Reply, Step, Upstream};
 use lorekeep_types::{
     CacheKind, Call, CallRow, ChatEvent, ChatMessage, ChatRequest, ChatRole, FinishReason, ModelCache, Saved,
@@ -27,11 +27,11 @@ fn keeping(upstreams: &[&Upstream], cache: &Arc<dyn ModelCache>) -> Bench {
         settings.prices = Arc::new(prices);
         settings.concurrent = 50;
     });
-    Bench { gateway: bench.gateway.keeping(Kept::new(Arc::clone(cache))), ledger: bench.ledger }
+    Bench { gateway: bench.gateway.keeping(Some(Kept::new(Arc::clone(cache)))), ledger: bench.ledger }
 }
 
 fn cache() -> Arc<dyn ModelCache> {
-    Arc::new(SqliteCache::in_memory(Arc::new(Fixed)).unwrap())
+    Arc::new(SqliteCache::in_memory(Arc::new(Fixed), CacheLimits::default()).unwrap())
 }
 
 fn slow(_: &Asked) -> Option<Reply> {

@@ -2,6 +2,7 @@
 //! times are RFC 3339 in UTC. Meaning and rules are left to the engine.
 
 mod answer;
+mod cache;
 mod document;
 mod gateway;
 mod graph;
@@ -15,6 +16,7 @@ use time::format_description::well_known::Rfc3339;
 use utoipa::ToSchema;
 
 pub use answer::{Answer, AskBody, Bridge, Citation, EntityRef, Stage, Usage};
+pub use cache::{Cache, CacheOfKind, Forgotten};
 pub use document::{
     Added, AddedDocument, Chunk, Chunks, Counts, Deleted, Document, DocumentProblem, DocumentText, Documents, Heading,
     IdsBody, Page, TagsBody, TextDocument, TextDocuments, UploadForm,

@@ -1,6 +1,7 @@
 //! The native API, one file per noun, and the router that joins all surfaces.
 
 mod ask;
+mod cache;
 mod documents;
 mod events;
 mod gateway;
@@ -79,6 +80,7 @@ fn other_routes(app: &Shared) -> Router<Shared> {
         .route("/v1/gateway", get(gateway::show))
         .route("/v1/gateway/roles/{role}", put(gateway::set_role))
         .route("/v1/gateway/test", post(gateway::test))
+        .route("/v1/cache", get(cache::show).delete(cache::forget))
         .route("/v1/usage", get(usage::usage))
         .route("/v1/usage/export", get(usage::export))
         .route("/v1/budgets", get(usage::budgets))

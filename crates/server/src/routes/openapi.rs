@@ -11,7 +11,7 @@ use utoipa::{IntoResponses, OpenApi};
 
 use crate::compat::lightrag;
 use crate::dto;
-use crate::routes::{ask, documents, events, gateway, graph, health, jobs, search, upload, usage, workspaces};
+use crate::routes::{ask, cache, documents, events, gateway, graph, health, jobs, search, upload, usage, workspaces};
 
 /// The error answer of every operation.
 pub(crate) struct Failures;
@@ -45,6 +45,7 @@ impl IntoResponses for Failures {
         workspaces::list, workspaces::create, workspaces::remove, workspaces::export, workspaces::import,
         workspaces::reindex, workspaces::check,
         gateway::show, gateway::set_role, gateway::test, usage::usage, usage::export, usage::budgets,
+        cache::show, cache::forget,
         health::livez, health::readyz, health::version, health::formats,
     ),
     components(schemas(dto::Problem)),

@@ -1,28 +1,47 @@
-//! Results of model calls, in a file of their own: [`lorekeep_types::ModelCache`] over SQLite.
+//! Results of model calls: [`lorekeep_types::ModelCache`] over a file of SQLite, or in memory ([`memory`]).
 //!
-//! The file can be deleted at any time while nobody holds the folder. It is not synced at every write: what a power cut
-//! takes is paid for again.
+//! The file can be deleted at any time while nobody holds the folder. It is not synced at every write, and is written
+//! behind the caller's back ([`writer`]): what a crash takes is paid for again.
+
+mod limits;
+mod memory;
+mod writer;
 
 use std::fmt;
 use std::path::Path;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 use lorekeep_types::{CacheKey, CacheKind, CacheSize, Clock, ModelCache, WorkspaceName};
 use rusqlite::{Connection, OptionalExtension as _, params};
 
-use crate::error::Result;
+pub use self::limits::CacheLimits;
+use self::limits::{Jitter, pack, unpack};
+pub use self::memory::MemoryCache;
+use self::writer::{Desk, Waiting};
+use crate::error::{Result, StoreError};
 use crate::format::Format;
 use crate::truth::connection::{Place, Readers};
 
 /// Its mark is "LorC".
-const FORMAT: Format = Format { name: "cache", mark: 0x4C6F_7243, steps: &[include_str!("schema/0001.sql")] };
+const FORMAT: Format = Format {
+    name: "cache",
+    mark: 0x4C6F_7243,
+    steps: &[include_str!("schema/0001.sql"), include_str!("schema/0002.sql")],
+};
 
-/// The cache of one data folder.
+/// A use is written down when the last one written is older than this, in milliseconds.
+const TOUCH_AFTER_MS: i64 = 60_000;
+
+/// The cache of one data folder. Dropping it waits until everything that was put is written.
 pub struct SqliteCache {
-    writer: Mutex<Connection>,
+    desk: Arc<Desk>,
+    thread: Option<JoinHandle<()>>,
     readers: Readers,
     clock: Arc<dyn Clock>,
+    jitter: Jitter,
+    answer_lifetime: Duration,
 }
 
 impl fmt::Debug for SqliteCache {
@@ -36,27 +55,30 @@ impl SqliteCache {
     ///
     /// # Errors
     /// When the file cannot be opened, or was written by a newer release.
-    pub fn open(folder: &Path, clock: Arc<dyn Clock>) -> lorekeep_types::Result<Self> {
-        Ok(Self::at(Place::File(folder.join("cache.sqlite")), clock)?)
+    pub fn open(folder: &Path, clock: Arc<dyn Clock>, limits: CacheLimits) -> lorekeep_types::Result<Self> {
+        Ok(Self::at(Place::File(folder.join("cache.sqlite")), clock, limits)?)
     }
 
-    /// A cache without a file.
+    /// A cache without a file, as it would be in one.
     ///
     /// # Errors
     /// When memory cannot be had.
-    pub fn in_memory(clock: Arc<dyn Clock>) -> lorekeep_types::Result<Self> {
-        Ok(Self::at(Place::memory(), clock)?)
+    pub fn in_memory(clock: Arc<dyn Clock>, limits: CacheLimits) -> lorekeep_types::Result<Self> {
+        Ok(Self::at(Place::memory(), clock, limits)?)
     }
 
-    fn at(place: Place, clock: Arc<dyn Clock>) -> Result<Self> {
+    fn at(place: Place, clock: Arc<dyn Clock>, limits: CacheLimits) -> Result<Self> {
         let mut connection = place.writer()?;
         connection.pragma_update(None, "synchronous", "normal")?;
         FORMAT.migrate(&mut connection)?;
-        Ok(Self { writer: Mutex::new(connection), readers: Readers::new(place), clock })
-    }
-
-    fn writer(&self) -> MutexGuard<'_, Connection> {
-        self.writer.lock().unwrap_or_else(PoisonError::into_inner)
+        let desk = Arc::new(Desk::new(connection, Arc::clone(&clock), limits));
+        let worker = Arc::clone(&desk);
+        let thread = std::thread::Builder::new()
+            .name("cache".to_owned())
+            .spawn(move || worker.run())
+            .map_err(|source| StoreError::Io { action: "start the thread of", path: place.path(), source })?;
+        let (jitter, answer_lifetime) = (Jitter::default(), limits.answer_lifetime);
+        Ok(Self { desk, thread: Some(thread), readers: Readers::new(place), clock, jitter, answer_lifetime })
     }
 
     fn read<T>(&self, read: impl FnOnce(&Connection) -> Result<T>) -> Result<T> {
@@ -68,51 +90,32 @@ impl SqliteCache {
 
     fn find(&self, key: &CacheKey) -> Result<Option<Vec<u8>>> {
         let now = self.clock.now_ms();
-        self.read(|sql| {
+        if let Some(waiting) = self.desk.waiting(key) {
+            let is_alive = waiting.expires.is_none_or(|expires| expires > now);
+            return if is_alive { unpack(waiting.value, waiting.packed).map(Some) } else { Ok(None) };
+        }
+        let found = self.read(|sql| {
             let mut find = sql.prepare_cached(
-                "SELECT value FROM entries WHERE workspace = ?1 AND kind = ?2 AND hash = ?3 AND coalesce(expires > ?4, 1)",
+                "SELECT value, packed, used_at FROM entries WHERE workspace = ?1 AND kind = ?2 AND hash = ?3
+                 AND coalesce(expires > ?4, 1)",
             )?;
             let bound = params![key.workspace.as_str(), key.kind.name(), key.hash.as_slice(), now];
-            Ok(find.query_row(bound, |row| row.get(0)).optional()?)
-        })
+            Ok(find.query_row(bound, |row| Ok((row.get(0)?, row.get(1)?, row.get::<_, i64>(2)?))).optional()?)
+        })?;
+        let Some((value, packed, used_at)) = found else { return Ok(None) };
+        if used_at < now - TOUCH_AFTER_MS {
+            self.desk.touch(key.clone());
+        }
+        unpack(value, packed).map(Some)
     }
+}
 
-    fn keep(&self, key: &CacheKey, value: &[u8], lifetime: Option<Duration>) -> Result<()> {
-        let now = self.clock.now_ms();
-        let lifetime = lifetime.map(|lifetime| i64::try_from(lifetime.as_millis()).unwrap_or(i64::MAX));
-        let expires = lifetime.map(|lifetime| now.saturating_add(lifetime));
-        let sql = self.writer();
-        let mut put = sql.prepare_cached(
-            "INSERT INTO entries (workspace, kind, hash, value, used_at, expires) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
-             ON CONFLICT (workspace, kind, hash) DO UPDATE
-             SET value = excluded.value, used_at = excluded.used_at, expires = excluded.expires",
-        )?;
-        let bound = params![key.workspace.as_str(), key.kind.name(), key.hash.as_slice(), value, now, expires];
-        put.execute(bound)?;
-        Ok(())
-    }
-
-    fn remove(&self, workspace: Option<&WorkspaceName>, kind: Option<CacheKind>) -> Result<u64> {
-        let sql = self.writer();
-        let mut remove = sql.prepare_cached(
-            "DELETE FROM entries WHERE workspace = coalesce(?1, workspace) AND kind = coalesce(?2, kind)",
-        )?;
-        let removed = remove.execute(params![workspace.map(WorkspaceName::as_str), kind.map(CacheKind::name)])?;
-        Ok(removed as u64)
-    }
-
-    fn measure(&self) -> Result<Vec<CacheSize>> {
-        self.read(|sql| {
-            let mut measure = sql.prepare_cached(
-                "SELECT count(*), coalesce(sum(length(value)), 0) FROM entries WHERE kind = ?1 HAVING count(*) > 0",
-            )?;
-            let mut sizes = Vec::new();
-            for kind in CacheKind::ALL {
-                let size = |row: &rusqlite::Row<'_>| Ok(CacheSize { kind, entries: row.get(0)?, bytes: row.get(1)? });
-                sizes.extend(measure.query_row([kind.name()], size).optional()?);
-            }
-            Ok(sizes)
-        })
+impl Drop for SqliteCache {
+    fn drop(&mut self) {
+        self.desk.stop();
+        if self.thread.take().is_some_and(|thread| thread.join().is_err()) {
+            tracing::error!("the thread of the cache panicked");
+        }
     }
 }
 
@@ -121,15 +124,24 @@ impl ModelCache for SqliteCache {
         Ok(self.find(key)?)
     }
 
+    /// The value can be got at once, and is written soon.
     fn put(&self, key: &CacheKey, value: &[u8], lifetime: Option<Duration>) -> lorekeep_types::Result<()> {
-        Ok(self.keep(key, value, lifetime)?)
+        let lifetime = lifetime.or((key.kind == CacheKind::Answer).then_some(self.answer_lifetime));
+        let lifetime = lifetime.map(|lifetime| self.jitter.spread(lifetime, &key.hash).as_millis());
+        let lifetime = lifetime.map(|lifetime| i64::try_from(lifetime).unwrap_or(i64::MAX));
+        let used_at = self.clock.now_ms();
+        let (value, packed) = pack(value);
+        let expires = lifetime.map(|lifetime| used_at.saturating_add(lifetime));
+        self.desk.put(key.clone(), Waiting { value: value.into_owned(), packed, used_at, expires });
+        Ok(())
     }
 
     fn forget(&self, workspace: Option<&WorkspaceName>, kind: Option<CacheKind>) -> lorekeep_types::Result<u64> {
-        Ok(self.remove(workspace, kind)?)
+        Ok(self.desk.forget(workspace, kind)?)
     }
 
     fn sizes(&self) -> lorekeep_types::Result<Vec<CacheSize>> {
-        Ok(self.measure()?)
+        self.desk.write_waiting()?;
+        Ok(self.read(writer::sizes)?)
     }
 }

@@ -293,10 +293,10 @@ pub(super) async fn reprocess_failed(State(app): State<Shared>, scope: Scope) ->
     Ok(Json(json!({ "status": "reprocessing_started", "message": message, "track_id": "" })))
 }
 
-/// `POST /documents/clear_cache`: there is no cache of model calls yet, so there is nothing that could fail.
+/// `POST /documents/clear_cache`: forgets what is kept of the workspace's model calls.
 pub(super) async fn clear_cache(State(app): State<Shared>, scope: Scope, request: Request) -> Answer<Json<Value>> {
     validate::body(request, app.settings.max_json_bytes).await?;
-    app.engine().stats(&scope).await?;
+    app.engine().forget_cached(&scope, None, false).await?;
     Ok(Json(json!({ "status": "success", "message": "Successfully cleared all cache" })))
 }
 
