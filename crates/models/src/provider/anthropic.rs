@@ -3,7 +3,7 @@
 //! The base address is the host alone (`https://api.anthropic.com`); the key goes into the header `x-api-key`.
 //! What the wire cannot say: a seed, which is left out, and free JSON, which is asked for in words: the wire
 //! constrains an answer by a schema or not at all. Models since Claude 4.1 refuse a temperature together with a
-//! nucleus; both are sent when both are asked for, and the refusal is told.
+//! nucleus: where both are asked for, the temperature alone is sent.
 //!
 //! Reference: <https://platform.claude.com/docs/en/api/messages>,
 //! <https://platform.claude.com/docs/en/build-with-claude/streaming>,
@@ -53,7 +53,8 @@ impl ChatWire for Anthropic {
         let optional = [
             ("system", instructions(request).map(Value::String)),
             ("temperature", request.temperature.map(|value| json!(rounded(value)))),
-            ("top_p", request.top_p.map(|value| json!(rounded(value)))),
+            // Newer models refuse both together; whoever gives both means the first, as OpenAI advises.
+            ("top_p", request.top_p.filter(|_| request.temperature.is_none()).map(|value| json!(rounded(value)))),
             ("stop_sequences", (!request.stop.is_empty()).then(|| json!(request.stop))),
             ("output_config", output_config(&request.output)?),
             ("stream", streamed.then_some(Value::Bool(true))),

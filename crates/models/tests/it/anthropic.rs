@@ -90,7 +90,7 @@ impl Dialect for Messages {
         assert_eq!(asked.header("content-type"), Some("application/json"));
         let text = |text: &str| json!([{ "type": "text", "text": text }]);
         let mut expected = json!({
-            "model": MODEL, "system": "Answer briefly.", "max_tokens": 77, "temperature": 0.7, "top_p": 0.9,
+            "model": MODEL, "system": "Answer briefly.", "max_tokens": 77, "temperature": 0.7,
             "messages": [
                 { "role": "user", "content": text("Who?") },
                 { "role": "assistant", "content": text("Ada.") },
