@@ -12,41 +12,47 @@ use lorekeep_models::gateway::Gateway;
 use lorekeep_models::gateway::settings::GatewaySettings;
 use lorekeep_models::layer::kept::Kept;
 use lorekeep_models::price::Prices;
+use lorekeep_store::Store;
 use lorekeep_types::{
-    ChatModel, Clock, Ledger, ModelCache, ModelDesk, ModelId, ModelTest, Models, ModelsOverview, Result, Role,
+    ChatModel, Clock, Error, ErrorCode, Ledger, ModelCache, ModelDesk, ModelId, ModelTest, Models, ModelsOverview,
+    Result, Role,
 };
 
 use crate::config::{Config, Layers, Sources};
 
 /// How often files are looked at.
 const LOOK: Duration = Duration::from_secs(2);
+/// Under which the store keeps roles that were set.
+const ROLES: &str = "roles";
 
 /// See the module's text.
 pub struct LiveGateway {
     sources: Sources,
+    store: Arc<Store>,
     current: RwLock<Arc<Gateway>>,
     ledger: Arc<dyn Ledger>,
     clock: Arc<dyn Clock>,
-    kept: Kept,
+    kept: Option<Kept>,
 }
 
 impl LiveGateway {
     /// The gateway of a resolved configuration, which was read from `sources`.
     ///
     /// # Errors
-    /// When the models or prices of the configuration cannot be used.
+    /// When the models or prices of the configuration cannot be used, or the store cannot be read.
     pub fn new(
         config: &Config,
         sources: Sources,
-        ledger: Arc<dyn Ledger>,
+        store: Arc<Store>,
         clock: Arc<dyn Clock>,
-        cache: Arc<dyn ModelCache>,
+        cache: Option<Arc<dyn ModelCache>>,
     ) -> Result<Self> {
         let settings = with_prices(config)?;
-        let kept = Kept::new(cache);
-        let gateway = Gateway::new(settings, BTreeMap::new(), Arc::clone(&ledger), Arc::clone(&clock))?;
+        let kept = cache.map(Kept::new);
+        let ledger = store.ledger();
+        let gateway = Gateway::new(settings, set_roles(&store)?, Arc::clone(&ledger), Arc::clone(&clock))?;
         let current = RwLock::new(Arc::new(gateway.keeping(kept.clone())));
-        Ok(Self { sources, current, ledger, clock, kept })
+        Ok(Self { sources, store, current, ledger, clock, kept })
     }
 
     /// Looks at the files every two seconds for as long as the future is polled, and reads them again when one of them
@@ -94,6 +100,15 @@ impl LiveGateway {
     }
 }
 
+/// The roles that were set before the last restart.
+fn set_roles(store: &Store) -> Result<BTreeMap<Role, Vec<ModelId>>> {
+    let Some(text) = store.model_setting(ROLES)? else { return Ok(BTreeMap::new()) };
+    Ok(serde_json::from_str(&text).unwrap_or_else(|error| {
+        tracing::warn!(%error, "the roles that were set cannot be read; they are as configured");
+        BTreeMap::new()
+    }))
+}
+
 fn modified(path: &Path) -> Option<SystemTime> {
     std::fs::metadata(path).and_then(|meta| meta.modified()).ok()
 }
@@ -103,10 +118,8 @@ fn with_prices(config: &Config) -> Result<GatewaySettings> {
     let mut settings = config.models.clone();
     let Some(path) = &config.prices_file else { return Ok(settings) };
     let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()));
-    let text = text.map_err(|error| {
-        lorekeep_types::Error::new(lorekeep_types::ErrorCode::Configuration, format!("{error:#}"))
-            .hint("correct `prices.file`")
-    })?;
+    let text =
+        text.map_err(|error| Error::new(ErrorCode::Configuration, format!("{error:#}")).hint("correct `prices.file`"))?;
     let is_json = path.extension().is_some_and(|extension| extension == "json");
     let mut prices = if is_json { Prices::from_json(&text)? } else { Prices::from_toml(&text)? };
     prices.extend(Prices::from_value(&config.own_prices)?);
@@ -130,7 +143,18 @@ impl ModelDesk for LiveGateway {
     }
 
     fn set_role(&self, role: Role, models: Vec<ModelId>) -> Result<()> {
-        self.current().set_role(role, models)
+        let gateway = self.current();
+        let former = gateway.set_roles().remove(&role).unwrap_or_default();
+        gateway.set_role(role, models)?;
+        let set = gateway.set_roles();
+        let text = (!set.is_empty()).then(|| serde_json::to_string(&set)).transpose();
+        let text =
+            text.map_err(|error| Error::new(ErrorCode::Internal, "the roles cannot be written").caused_by(error));
+        // What would be forgotten at the next start does not hold until then either.
+        text.and_then(|text| self.store.set_model_setting(ROLES, text)).or_else(|error| {
+            gateway.set_role(role, former)?;
+            Err(error)
+        })
     }
 
     fn test<'a>(&'a self, model: &'a ModelId) -> BoxFuture<'a, ModelTest> {

@@ -10,7 +10,7 @@ use lorekeep_engine::{ChunkSettings, ChunkStrategy, Engine, EngineParts, EngineS
 use lorekeep_models::{O200k, StaticEmbedder};
 use lorekeep_parse::{Limits, Parser};
 use lorekeep_server::{AppState, Build, Readiness, ScanFolder, ServerSettings};
-use lorekeep_store::{Holder, Store};
+use lorekeep_store::{Holder, MemoryCache, Store};
 use lorekeep_types::{Clock, DocumentParser, Error, ErrorCode, Ledger, ModelCache, ModelDesk, Models, Result};
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
@@ -34,12 +34,12 @@ const GRACE: Duration = Duration::from_secs(20);
 /// `Locked` when another process holds the folder; whatever the store says otherwise.
 pub fn open(config: &Config, sources: Sources) -> Result<Node> {
     let store = open_store(&config.data_dir)?;
-    let cache = store.cache(Arc::new(SystemClock))?;
+    let cache = cache(config, &store)?;
     let ledger = store.ledger();
     let clock = Arc::new(SystemClock);
-    let gateway = Arc::new(LiveGateway::new(config, sources, Arc::clone(&ledger), clock, Arc::clone(&cache))?);
+    let gateway = Arc::new(LiveGateway::new(config, sources, Arc::clone(&store), clock, cache.clone())?);
     let models = Arc::clone(&gateway) as Arc<dyn Models>;
-    let engine = build(config, Arc::clone(&store), Arc::new(parser(config)), Some((models, cache)))?;
+    let engine = build(config, Arc::clone(&store), Arc::new(parser(config)), Some(models), cache)?;
     let settings = server_settings(config);
     let readiness = Readiness::default();
     let scan = config.input_dir.clone().map(|folder| {
@@ -60,9 +60,18 @@ pub fn open(config: &Config, sources: Sources) -> Result<Node> {
     Ok(Node { router, engine, readiness, settings, store, gateway, ledger })
 }
 
+/// Where results of model calls are kept, if anywhere.
+fn cache(config: &Config, store: &Store) -> Result<Option<Arc<dyn ModelCache>>> {
+    Ok(match config.cache_backend.as_str() {
+        "none" => None,
+        "memory" => Some(Arc::new(MemoryCache::new(config.cache))),
+        _ => Some(store.cache(Arc::new(SystemClock), config.cache)?),
+    })
+}
+
 /// An engine over `folder` with a parser of the caller's.
 pub fn engine(config: &Config, folder: &Path, parser: Arc<dyn DocumentParser>) -> Result<Engine> {
-    build(config, open_store(folder)?, parser, None)
+    build(config, open_store(folder)?, parser, None, None)
 }
 
 /// Opens or makes a data folder; a new one gets the default workspace.
@@ -75,9 +84,9 @@ fn build(
     config: &Config,
     store: Arc<Store>,
     parser: Arc<dyn DocumentParser>,
-    models: Option<(Arc<dyn Models>, Arc<dyn ModelCache>)>,
+    models: Option<Arc<dyn Models>>,
+    cache: Option<Arc<dyn ModelCache>>,
 ) -> Result<Engine> {
-    let (models, cache) = models.unzip();
     Engine::new(EngineParts {
         store,
         embedder: Some(Arc::new(StaticEmbedder)),

@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lorekeep_types::{Clock, Ledger, ModelCache, Workspace, WorkspaceName, WorkspaceSummary};
 
-use crate::cache::SqliteCache;
+use crate::cache::{CacheLimits, SqliteCache};
 use crate::error::{Result, StoreError};
 use crate::folder::{self, Folder};
 use crate::ledger::SqliteLedger;
@@ -68,15 +68,31 @@ impl Store {
         Arc::<SqliteLedger>::clone(&self.ledger)
     }
 
+    /// What was set for all model calls of this folder while the program ran, under `key`.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    pub fn model_setting(&self, key: &str) -> lorekeep_types::Result<Option<String>> {
+        self.ledger.setting(key)
+    }
+
+    /// Keeps `value` under `key` over restarts; `None` removes it.
+    ///
+    /// # Errors
+    /// When the ledger cannot be written.
+    pub fn set_model_setting(&self, key: &'static str, value: Option<String>) -> lorekeep_types::Result<()> {
+        self.ledger.set_setting(key, value)
+    }
+
     /// The cache of this folder's model calls, or one without a file when there is no folder. Removing a workspace
     /// leaves it as it is: its values are the caller's to forget.
     ///
     /// # Errors
     /// When the file cannot be opened.
-    pub fn cache(&self, clock: Arc<dyn Clock>) -> lorekeep_types::Result<Arc<dyn ModelCache>> {
+    pub fn cache(&self, clock: Arc<dyn Clock>, limits: CacheLimits) -> lorekeep_types::Result<Arc<dyn ModelCache>> {
         Ok(Arc::new(match &self.folder {
-            Some(folder) => SqliteCache::open(folder.path(), clock)?,
-            None => SqliteCache::in_memory(clock)?,
+            Some(folder) => SqliteCache::open(folder.path(), clock, limits)?,
+            None => SqliteCache::in_memory(clock, limits)?,
         }))
     }
 

@@ -189,6 +189,12 @@ pub trait Ledger: Send + Sync {
     /// When the ledger cannot be read or written; then none is lost.
     fn take_alerts(&self) -> Result<Vec<BudgetAlert>>;
 
+    /// The last `limit` alerts, newest first, whether taken or not.
+    ///
+    /// # Errors
+    /// When the ledger cannot be read.
+    fn alerts(&self, limit: usize) -> Result<Vec<BudgetAlert>>;
+
     /// Sums over closed calls.
     ///
     /// # Errors

@@ -43,7 +43,7 @@ pub struct Set {
     /// Only for this role: extract, keywords, summarize, answer, judge, translate, embed, rerank or vision
     #[arg(long, value_name = "ROLE")]
     pub role: Option<String>,
-    /// Only until the server stops, instead of in your configuration file
+    /// In the data folder, over the configuration, instead of in your configuration file; `none` takes it back
     #[arg(long, requires = "role")]
     pub now: bool,
 }
@@ -111,7 +111,7 @@ fn show(answer: &Value) {
         let set = rows("set").iter().any(|one| one == role);
         table.push(vec![
             role.clone(),
-            format!("{}{}", words(models), if set { "   (until the server stops)" } else { "" }),
+            format!("{}{}", words(models), if set { "   (set here, over the configuration)" } else { "" }),
         ]);
     }
     output::line("");
@@ -198,6 +198,9 @@ async fn set_role(app: &App, args: &Set, role: &str) -> Result<Exit> {
         outcome?;
     } else {
         config::write(&app.global, &format!("roles.{}", role.name()), &models.join(", "))?;
+        if is_set(app, role).await? {
+            app.say("It was set in the data folder, which still wins: `none --role ROLE --now` takes that back.");
+        }
     }
     let done = if models.is_empty() {
         "has no model of its own any more".to_owned()
@@ -206,6 +209,14 @@ async fn set_role(app: &App, args: &Set, role: &str) -> Result<Exit> {
     };
     output::line(&format!("The model for `{}` {done}.", role.name()));
     Ok(Exit::Ok)
+}
+
+/// Whether the data folder has a setting of its own for a role.
+async fn is_set(app: &App, role: Role) -> Result<bool> {
+    let client = app.client().await?;
+    let answer: Result<Value> = client.get("/v1/gateway").await;
+    client.close().await;
+    Ok(answer?["set"].as_array().is_some_and(|set| set.iter().any(|one| one == role.name())))
 }
 
 fn price(app: &App, args: &Price) -> Result<Exit> {

@@ -35,6 +35,9 @@ pub struct Usage {
     /// Show budgets and what is left of them instead
     #[arg(long)]
     pub budgets: bool,
+    /// Show which levels budgets reached (75, 90, 100 %) instead
+    #[arg(long, conflicts_with = "budgets")]
+    pub alerts: bool,
 }
 
 /// What calls are summed by.
@@ -49,13 +52,15 @@ pub enum By {
 }
 
 /// The columns of the table: heading and field.
-const COLUMNS: [(&str, &str); 10] = [
+const COLUMNS: [(&str, &str); 12] = [
     ("calls", "calls"),
     ("failed", "failed"),
     ("in", "prompt_tokens"),
     ("out", "completion_tokens"),
     ("cached", "cached_tokens"),
     ("usd", "cost_usd"),
+    ("hits", "cache_hits"),
+    ("saved", "saved_usd"),
     ("avg s", "avg_ms"),
     ("median s", "median_ms"),
     ("sd s", "std_dev_ms"),
@@ -72,7 +77,7 @@ pub async fn run(app: &App, args: &Usage) -> Result<Exit> {
         until.map(|until| format!("&until={}", escape(&until))).unwrap_or_default()
     );
     let by = args.by.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
-    let path = match (args.budgets, &args.export) {
+    let path = match (args.budgets || args.alerts, &args.export) {
         (true, _) => "/v1/budgets".to_owned(),
         (false, Some(_)) => format!("/v1/usage/export?{window}"),
         (false, None) => format!("/v1/usage?by={by}&{window}"),
@@ -88,6 +93,8 @@ pub async fn run(app: &App, args: &Usage) -> Result<Exit> {
         output::json(&answer)?;
     } else if args.budgets {
         budgets(&answer);
+    } else if args.alerts {
+        alerts(&answer);
     } else if args.csv {
         csv(&answer, &by);
     } else {
@@ -129,7 +136,7 @@ fn cells(row: &Value) -> Vec<String> {
     let cell = |(_, field): &(&str, &str)| match (&row[*field], *field) {
         (Value::Null, "cost_usd") => format!("{}?", money(row["known_cost_usd"].as_f64())),
         (Value::Null, _) => String::new(),
-        (value, "cost_usd") => money(value.as_f64()),
+        (value, "cost_usd" | "saved_usd") => money(value.as_f64()),
         (value, field) if field.ends_with("_ms") => format!("{:.2}", value.as_f64().unwrap_or_default() / 1e3),
         (value, "tokens_per_second") => format!("{:.1}", value.as_f64().unwrap_or_default()),
         (value, _) => value.to_string(),
@@ -193,6 +200,27 @@ fn budgets(answer: &Value) {
             usd("spent_usd"),
             usd("reserved_usd"),
             text("resets_at"),
+        ]);
+    }
+    output::table(&rows);
+}
+
+fn alerts(answer: &Value) {
+    let all = answer["alerts"].as_array().cloned().unwrap_or_default();
+    if all.is_empty() {
+        output::line("No budget has reached 75 % of its limit.");
+        return;
+    }
+    let mut rows = vec![["WHEN", "BUDGET", "PER", "REACHED", "LIMIT", "SPENT"].map(str::to_owned).to_vec()];
+    for one in &all {
+        let text = |key: &str| one[key].as_str().unwrap_or_default().to_owned();
+        rows.push(vec![
+            text("at"),
+            format!("{} {}", text("scope"), text("name")).trim().to_owned(),
+            text("window"),
+            format!("{} %", one["percent"]),
+            money(one["limit_usd"].as_f64()),
+            money(one["spent_usd"].as_f64()),
         ]);
     }
     output::table(&rows);

@@ -306,3 +306,51 @@ fn doctor_says_whether_the_provider_can_be_reached() {
     assert!(findings(&place).contains("Connection refused"), "{}", findings(&place));
     assert!(findings(&Place::new()).contains("no outbound connection is configured"));
 }
+
+#[test]
+fn a_role_that_was_set_stays_set_and_wins_until_it_is_taken_back() {
+    let provider = Provider::saying(ANSWER);
+    let place = place(&provider.url(), "");
+    let set = place.run(&["model", "set", "llm/large", "--role", "answer", "--now"]);
+    assert_eq!(set.status.code(), Some(0), "{}", stderr(&set));
+    // Every command is a process of its own.
+    place.json(&["ask", QUESTION]);
+    assert_eq!(provider.chats()[0]["model"], "large");
+    let overview = place.json(&["model", "list"]);
+    assert_eq!((&overview["roles"]["answer"], &overview["set"]), (&json!(["llm/large"]), &json!(["answer"])));
+    place.run(&["model", "set", "none", "--role", "answer", "--now"]);
+    place.json(&["ask", QUESTION]);
+    assert_eq!(provider.chats()[1]["model"], "small");
+    assert_eq!(place.json(&["model", "list"])["set"], json!([]));
+}
+
+#[test]
+fn levels_of_a_budget_stay_readable() {
+    let provider = Provider::saying(ANSWER);
+    let place = place(
+        &provider.url(),
+        "[prices.small]\ninput_per_mtok = 2.0\noutput_per_mtok = 0.0\n\
+        [budgets.all]\nlimit_usd = 0.0025\naction = \"quote\"\n",
+    );
+    for _ in 0..3 {
+        place.json(&["ask", QUESTION]);
+    }
+    let alerts = place.json(&["usage", "--alerts"])["alerts"].clone();
+    let levels: Vec<_> = alerts.as_array().unwrap().iter().map(|one| (&one["percent"], &one["spent_usd"])).collect();
+    assert_eq!(levels, [(&json!(100), &json!(0.004)), (&json!(75), &json!(0.002))], "{alerts}");
+    let shown = place.run(&["usage", "--alerts"]);
+    assert!(String::from_utf8_lossy(&shown.stdout).contains("100 %"));
+}
+
+#[test]
+fn what_is_kept_can_be_looked_at_and_forgotten() {
+    let place = Place::new();
+    place.write("lorekeep.toml", "[cache]\nbackend = \"memory\"\n");
+    place.run(&["add", "lorekeep.toml"]);
+    assert_eq!(place.json(&["cache", "show"]), json!({ "enabled": true, "entries": 0, "bytes": 0, "kinds": [] }));
+    assert_eq!(place.json(&["cache", "clear", "--kind", "embedding"])["forgotten"], 0);
+    let wrong = place.run(&["cache", "clear", "--kind", "dreams"]);
+    assert!(stderr(&wrong).contains("use one of extraction"), "{}", stderr(&wrong));
+    place.write("lorekeep.toml", "[cache]\nbackend = \"none\"\n");
+    assert_eq!(place.json(&["cache", "show"])["enabled"], false);
+}

@@ -246,6 +246,29 @@ pub struct UsageExport {
 pub struct Budgets {
     /// Each in its present window.
     pub budgets: Vec<Budget>,
+    /// Levels that budgets reached, newest first.
+    pub alerts: Vec<BudgetAlert>,
+}
+
+/// A budget reached a level.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct BudgetAlert {
+    /// When.
+    pub at: String,
+    /// `total`, `workspace`, `principal`, `model` or `provider`.
+    pub scope: String,
+    /// Which one.
+    pub name: String,
+    /// `day` or `month`, of UTC.
+    pub window: String,
+    /// When the window began.
+    pub window_start: String,
+    /// 75 or 90 when that part of the limit was spent; 100 when all was, or when a call was refused.
+    pub percent: u8,
+    /// The limit then, USD.
+    pub limit_usd: f64,
+    /// What was spent by then, USD.
+    pub spent_usd: f64,
 }
 
 /// A budget in its present window.
@@ -399,6 +422,21 @@ impl From<CallRow> for CallRecord {
             saved_usd: usd(row.saved.cost),
             fallback_from: row.fallback_from,
             fallback_reason: row.fallback_reason,
+        }
+    }
+}
+
+impl From<lorekeep_types::BudgetAlert> for BudgetAlert {
+    fn from(alert: lorekeep_types::BudgetAlert) -> Self {
+        Self {
+            at: rfc3339(alert.at_ms),
+            scope: alert.scope.kind().to_owned(),
+            name: alert.scope.name(),
+            window: alert.window.name().to_owned(),
+            window_start: rfc3339(alert.window_start_ms),
+            percent: alert.percent,
+            limit_usd: usd(alert.limit),
+            spent_usd: usd(alert.settled),
         }
     }
 }

@@ -16,6 +16,8 @@ use crate::state::{App, Shared};
 
 /// Calls of one export.
 const MOST_EXPORTED: usize = 100_000;
+/// Alerts of one answer.
+const MOST_ALERTS: usize = 200;
 /// Calls read at once.
 const PAGE: usize = 5_000;
 
@@ -92,13 +94,16 @@ fn history(ledger: &dyn Ledger, query: &UsageQuery) -> Result<Vec<dto::CallRecor
     }
 }
 
-/// Budgets and what is left of them.
+/// Budgets, what is left of them, and the last levels that they reached.
 #[utoipa::path(get, path = "/v1/budgets", operation_id = "getBudgets", tag = "models",
     responses((status = 200, body = dto::Budgets), Failures))]
 pub(crate) async fn budgets(State(app): State<Shared>) -> ApiResult<Json<dto::Budgets>> {
     let now = app.state.clock.now_ms();
-    let states = reading(&app, move |ledger| ledger.budgets(now)).await?;
-    Ok(Json(dto::Budgets { budgets: states.into_iter().map(Into::into).collect() }))
+    let (states, alerts) = reading(&app, move |ledger| Ok((ledger.budgets(now)?, ledger.alerts(MOST_ALERTS)?))).await?;
+    Ok(Json(dto::Budgets {
+        budgets: states.into_iter().map(Into::into).collect(),
+        alerts: alerts.into_iter().map(Into::into).collect(),
+    }))
 }
 
 async fn reading<T: Send + 'static>(

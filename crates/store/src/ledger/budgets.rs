@@ -238,17 +238,27 @@ struct When {
 
 /// Gives out the alerts that wait, oldest first.
 pub(super) fn take_alerts(desk: &Desk<'_>) -> Result<Vec<BudgetAlert>> {
-    let question = "SELECT scope, name, span, start, at, percent, most, settled FROM alerts ORDER BY id";
-    let mut statement = desk.sql.prepare_cached(question)?;
-    let mut rows = statement.query([])?;
+    let alerts = read_alerts(desk.sql, "WHERE taken = 0 ORDER BY id", usize::MAX)?;
+    if !alerts.is_empty() {
+        desk.sql.prepare_cached("UPDATE alerts SET taken = 1 WHERE taken = 0")?.execute([])?;
+    }
+    Ok(alerts)
+}
+
+/// The last alerts, newest first.
+pub(super) fn alerts(sql: &Connection, limit: usize) -> Result<Vec<BudgetAlert>> {
+    read_alerts(sql, "ORDER BY id DESC", limit)
+}
+
+fn read_alerts(sql: &Connection, which: &str, limit: usize) -> Result<Vec<BudgetAlert>> {
+    let question = format!("SELECT scope, name, span, start, at, percent, most, settled FROM alerts {which} LIMIT ?1");
+    let mut statement = sql.prepare_cached(&question)?;
+    let mut rows = statement.query([i64::try_from(limit).unwrap_or(i64::MAX)])?;
     let mut alerts = Vec::new();
     while let Some(row) = rows.next()? {
         let (scope, window, window_start_ms) = key(row)?;
         let (at_ms, percent, limit, settled) = (row.get(4)?, row.get(5)?, row.get(6)?, row.get(7)?);
         alerts.push(BudgetAlert { at_ms, scope, window, window_start_ms, percent, limit, settled });
-    }
-    if !alerts.is_empty() {
-        desk.sql.prepare_cached("DELETE FROM alerts")?.execute([])?;
     }
     Ok(alerts)
 }

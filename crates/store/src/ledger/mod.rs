@@ -5,7 +5,8 @@
 //! - [`checkpoint`]: the thread that brings the log into the file;
 //! - [`calls`]: opening, closing and losing calls;
 //! - [`budgets`]: counters, admission and alerts;
-//! - [`report`]: what is read.
+//! - [`report`]: what is read;
+//! - [`settings`]: what was set while the program ran.
 //!
 //! What was answered survives a killed process. The file is not synced at every commit (`synchronous=NORMAL`): a
 //! power cut may take the last moments' rows with it, and with them what these calls spent, but never leaves the
@@ -15,6 +16,7 @@ mod budgets;
 mod calls;
 mod checkpoint;
 mod report;
+mod settings;
 mod writer;
 
 use std::fs;
@@ -42,7 +44,7 @@ use crate::truth::connection::{Place, Readers};
 const FORMAT: Format = Format {
     name: "ledger",
     mark: 0x4C6F_7247,
-    steps: &[include_str!("schema/0001.sql"), include_str!("schema/0002.sql")],
+    steps: &[include_str!("schema/0001.sql"), include_str!("schema/0002.sql"), include_str!("schema/0003.sql")],
 };
 
 /// The ledger of one data folder. Dropping it waits until everything that was asked for is written.
@@ -89,6 +91,16 @@ impl SqliteLedger {
         transaction.commit()?;
         let writer = Writer::start(connection, &place)?;
         Ok(Self { writer, readers: Readers::new(place), _folder: folder })
+    }
+
+    /// What was set under `key` while the program ran.
+    pub(crate) fn setting(&self, key: &str) -> lorekeep_types::Result<Option<String>> {
+        self.read(|sql| settings::get(sql, key))
+    }
+
+    /// Keeps `value` under `key`; `None` removes it.
+    pub(crate) fn set_setting(&self, key: &'static str, value: Option<String>) -> lorekeep_types::Result<()> {
+        self.writer.ask(move |desk| settings::put(desk.sql, key, value.as_deref()))
     }
 
     fn read<T>(&self, read: impl FnOnce(&Connection) -> Result<T>) -> lorekeep_types::Result<T> {
@@ -152,6 +164,10 @@ impl Ledger for SqliteLedger {
 
     fn take_alerts(&self) -> lorekeep_types::Result<Vec<BudgetAlert>> {
         self.writer.ask(budgets::take_alerts)
+    }
+
+    fn alerts(&self, limit: usize) -> lorekeep_types::Result<Vec<BudgetAlert>> {
+        self.read(|sql| budgets::alerts(sql, limit))
     }
 
     fn usage(&self, query: &UsageQuery) -> lorekeep_types::Result<UsageReport> {

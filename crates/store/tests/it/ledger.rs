@@ -377,6 +377,8 @@ fn each_level_is_announced_once_per_window_a_restart_notwithstanding() {
     ledger.set_budgets(vec![daily(125 * CENT)]).unwrap();
     spend(&ledger, NOW + DAY, 1);
     assert_eq!(alerts(&ledger), [(75, 96 * CENT)], "a new limit is a new budget");
+    let kept = |limit| ledger.alerts(limit).unwrap().into_iter().map(|alert| alert.percent).collect::<Vec<_>>();
+    assert_eq!((kept(100), kept(2)), (vec![75, 90, 100, 90, 75], vec![75, 90]), "what was taken stays readable");
 }
 
 #[test]
