@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use anyhow::{Context, Result as AnyResult};
 use lorekeep_engine::{ChunkSettings, ChunkStrategy, Engine, EngineParts, EngineSettings, IngestSettings};
-use lorekeep_models::{O200k, StaticEmbedder};
+use lorekeep_models::{Cl100k, O200k, StaticEmbedder, WordEstimate};
 use lorekeep_parse::{Limits, Parser};
 use lorekeep_server::{AppState, Build, Readiness, ScanFolder, ServerSettings};
 use lorekeep_store::{Holder, MemoryCache, Store};
-use lorekeep_types::{Clock, DocumentParser, Error, ErrorCode, Ledger, ModelCache, ModelDesk, Models, Result};
+use lorekeep_types::{
+    Clock, DocumentParser, Error, ErrorCode, Ledger, ModelCache, ModelDesk, Models, Result, TokenCounter,
+};
 use tokio::net::TcpListener;
 use tracing_subscriber::EnvFilter;
 
@@ -93,11 +95,20 @@ fn build(
         models,
         cache,
         tokens: Arc::new(O200k::default()),
+        prompt_tokens: prompt_tokens(config),
         parser,
         clock: Arc::new(SystemClock),
         ids: Arc::new(UuidIds),
         settings: engine_settings(config)?,
     })
+}
+
+fn prompt_tokens(config: &Config) -> Arc<dyn TokenCounter> {
+    match config.tokenizer.as_str() {
+        "cl100k" => Arc::new(Cl100k::default()),
+        "words" => Arc::new(WordEstimate),
+        _ => Arc::new(O200k::default()),
+    }
 }
 
 fn parser(config: &Config) -> Parser {
@@ -118,6 +129,7 @@ fn engine_settings(config: &Config) -> Result<EngineSettings> {
         chunking,
         ingest: IngestSettings { parallel: config.parallel, ..IngestSettings::default() },
         prompts: config.prompts_dir.as_deref().map(prompts::read).transpose()?.unwrap_or_default(),
+        answer: config.answer.clone(),
     })
 }
 

@@ -25,6 +25,8 @@ pub struct EngineParts {
     pub cache: Option<Arc<dyn ModelCache>>,
     /// Counts tokens of chunks and descriptions.
     pub tokens: Arc<dyn TokenCounter>,
+    /// Counts tokens of prompts, as the models that answer count them.
+    pub prompt_tokens: Arc<dyn TokenCounter>,
     /// Reads documents.
     pub parser: Arc<dyn DocumentParser>,
     /// The wall clock.
@@ -49,8 +51,9 @@ impl Engine {
     /// An engine over its ports. Nothing runs until documents are added or [`Engine::start`] is called.
     ///
     /// # Errors
-    /// `Internal` when the reading threads cannot be started.
+    /// `Internal` when the reading threads cannot be started; `Configuration` for a token budget that does not add up.
     pub fn new(parts: EngineParts) -> Result<Self> {
+        parts.settings.answer.tokens.validate()?;
         let parts = Arc::new(parts);
         let ingest = Arc::new(Ingest::new(Arc::clone(&parts))?);
         Ok(Self { parts, ingest })

@@ -4,8 +4,10 @@
 //! and no vendor. Synchronous work (store, parsing, ranking) crosses over from async callers in one place.
 
 pub mod answer;
+mod ask;
 mod cached;
 mod chunk;
+pub mod context;
 mod documents;
 mod engine;
 pub mod eval;
@@ -19,8 +21,8 @@ pub mod retrieve;
 mod settings;
 mod workspaces;
 
+pub use ask::{AskEvent, AskStream, Step};
 pub use chunk::chunk_document;
 pub use engine::{Engine, EngineParts};
 pub use jobs::AddRequest;
-pub use query::{AskEvent, AskStream};
-pub use settings::{ChunkSettings, ChunkStrategy, EngineSettings, IngestSettings};
+pub use settings::{AnswerSettings, ChunkSettings, ChunkStrategy, EngineSettings, IngestSettings};

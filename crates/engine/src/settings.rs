@@ -1,7 +1,9 @@
 //! The engine's section of the configuration, resolved. Reading files and environment is the command line's.
 
+use lorekeep_types::OnFailure;
 use serde::{Deserialize, Serialize};
 
+use crate::context::TokenBudget;
 use crate::prompt::Prompts;
 
 /// Everything that can be set about the data plane.
@@ -15,6 +17,28 @@ pub struct EngineSettings {
     /// The prompts; not part of what is written down.
     #[serde(skip)]
     pub prompts: Prompts,
+    /// How answers are written.
+    pub answer: AnswerSettings,
+}
+
+/// How a model writes answers.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct AnswerSettings {
+    /// Limits of the prompt.
+    pub tokens: TokenBudget,
+    /// What is answered when the model fails, unless the request says otherwise.
+    pub on_failure: OnFailure,
+    /// Whether written answers are kept until the documents change.
+    pub cache: bool,
+    /// Hosts that links in answers may lead to; other links become plain text.
+    pub link_hosts: Vec<String>,
+}
+
+impl Default for AnswerSettings {
+    fn default() -> Self {
+        Self { tokens: TokenBudget::default(), on_failure: OnFailure::Error, cache: true, link_hosts: Vec::new() }
+    }
 }
 
 /// How a document becomes chunks.

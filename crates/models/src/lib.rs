@@ -10,4 +10,4 @@ mod tokens;
 mod wordpiece;
 
 pub use static_embedder::StaticEmbedder;
-pub use tokens::{Cl100k, O200k};
+pub use tokens::{Cl100k, O200k, WordEstimate};

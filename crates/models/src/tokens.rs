@@ -52,6 +52,34 @@ impl TokenCounter for Cl100k {
     }
 }
 
+/// An estimate for models whose vocabulary is not at hand: 1.3 tokens a word.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct WordEstimate;
+
+impl WordEstimate {
+    /// Tokens that so many words stand for, rounded up.
+    fn of_words(words: usize) -> usize {
+        (words * 13).div_ceil(10)
+    }
+}
+
+impl TokenCounter for WordEstimate {
+    fn count(&self, text: &str) -> usize {
+        Self::of_words(text.split_whitespace().count())
+    }
+
+    fn cuts(&self, text: &str, every: usize) -> Vec<usize> {
+        // As many words as `every` tokens are sure to hold.
+        let words = (every * 10 / 13).max(1);
+        let starts = text.split_whitespace().map(|word| word.as_ptr() as usize - text.as_ptr() as usize);
+        starts.step_by(words).skip(1).collect()
+    }
+
+    fn is_exact(&self) -> bool {
+        false
+    }
+}
+
 /// Remembered counts of segments. An entry is a hash whose low byte is replaced by the count; 0 is empty.
 #[derive(Default)]
 struct Counted {
@@ -181,6 +209,16 @@ mod tests {
         assert_eq!(o200k.count("hello world"), 2);
         assert_eq!(o200k.count("hello world"), 2);
         assert_eq!(Cl100k::default().count("tiktoken is great!"), 6);
+    }
+
+    #[test]
+    fn words_are_an_estimate_that_says_so() {
+        assert_eq!(WordEstimate.count("one two three"), 4);
+        assert_eq!(WordEstimate.count(" "), 0);
+        assert!(!WordEstimate.is_exact() && O200k::default().is_exact());
+        let text = "one two three four five";
+        let cut = WordEstimate.cuts(text, 4)[0];
+        assert!(WordEstimate.count(&text[..cut]) <= 4 && cut > 0);
     }
 
     #[test]

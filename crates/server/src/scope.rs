@@ -34,6 +34,12 @@ impl Scope {
         self.context.deadline = Some(Instant::now() + limit);
         timed(limit, work(&self.context)).await
     }
+
+    /// The context of work that ends at `limit` by itself.
+    pub(crate) fn until(&mut self, limit: Duration) -> &RequestContext {
+        self.context.deadline = Some(Instant::now() + limit);
+        &self.context
+    }
 }
 
 async fn timed<T>(limit: Duration, work: impl Future<Output = Result<T>>) -> Result<T> {

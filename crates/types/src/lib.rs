@@ -67,8 +67,8 @@ pub use models::{ModelDesk, ModelState, ModelTest, Models, ModelsOverview, Provi
 pub use parser::{DocumentParser, Format, ParseInput};
 pub use phrase_graph::*;
 pub use query::{
-    Answer, AnswerKind, AnswerStyle, AskRequest, BridgeSentence, Citation, EntityRef, Evidence, Keywords, Mode, Reason,
-    Retrieval, SearchRequest,
+    Answer, AnswerKind, AnswerStyle, AskRequest, BridgeSentence, Citation, EntityRef, Evidence, Keywords, Mode,
+    OnFailure, Reason, Retrieval, SearchRequest, Source, Turn,
 };
 pub use secret::Secret;
 pub use snapshot::{CorpusStats, LexicalField, ScoredChunk, Snapshot, VectorKind};

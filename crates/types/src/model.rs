@@ -45,6 +45,11 @@ pub trait TokenCounter: Send + Sync {
     /// Byte offsets at which `text` may be cut so that piece *i* holds exactly `every` tokens (the last
     /// may hold fewer): ascending, each on a character boundary, without 0 and without the end.
     fn cuts(&self, text: &str, every: usize) -> Vec<usize>;
+
+    /// Whether counts are those of a vocabulary, not an estimate.
+    fn is_exact(&self) -> bool {
+        true
+    }
 }
 
 /// A vector as stored: signed bytes and the factor that scales them back.

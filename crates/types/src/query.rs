@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::chat::ChatRole;
 use crate::chunk::StoredChunk;
 use crate::document::DocumentFilter;
 use crate::error::{Error, Result};
@@ -183,8 +184,8 @@ pub struct Retrieval {
 pub struct AskRequest {
     /// The question and how to find evidence.
     pub search: SearchRequest,
-    /// Earlier questions of the same conversation, oldest first, used to complete a follow-up.
-    pub history: Vec<String>,
+    /// What was said before in the same conversation, oldest first.
+    pub history: Vec<Turn>,
     /// Most sentences to quote, 1..10.
     pub sentences: usize,
     /// Quote the closest sentences even where the evidence is too weak to call them an answer.
@@ -195,6 +196,66 @@ pub struct AskRequest {
     pub model: Option<ModelId>,
     /// Most tokens that a model writes; `None` leaves it to the engine.
     pub max_output_tokens: Option<u32>,
+    /// What the caller wants of a written answer beyond the question, in his own words.
+    pub instructions: Option<String>,
+    /// The form of a written answer, e.g. `Multiple Paragraphs`; `None` leaves it to the engine.
+    pub form: Option<String>,
+    /// Language of a written answer (ISO 639-1); `None` means that of the question.
+    pub language: Option<String>,
+    /// What happens when the model fails; `None` leaves it to the engine's settings.
+    pub on_failure: Option<OnFailure>,
+    /// Makes the answer anew even where one is kept; the new one is kept.
+    pub fresh: bool,
+}
+
+/// One message of a conversation.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Turn {
+    /// Who said it.
+    pub role: ChatRole,
+    /// What was said.
+    pub content: String,
+}
+
+impl Turn {
+    /// A question of the person who asks.
+    #[must_use]
+    pub fn asked(content: impl Into<String>) -> Self {
+        Self { role: ChatRole::User, content: content.into() }
+    }
+
+    /// An earlier answer.
+    #[must_use]
+    pub fn answered(content: impl Into<String>) -> Self {
+        Self { role: ChatRole::Assistant, content: content.into() }
+    }
+}
+
+/// What is answered when a model fails.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnFailure {
+    /// The failure.
+    #[default]
+    Error,
+    /// Quotes of the documents, with a notice that says why.
+    Quote,
+}
+
+impl OnFailure {
+    /// Parses a name.
+    ///
+    /// # Errors
+    /// `InvalidRequest` that lists the names.
+    pub fn parse(name: &str) -> Result<Self> {
+        match name {
+            "error" => Ok(Self::Error),
+            "quote" => Ok(Self::Quote),
+            _ => {
+                Err(Error::invalid(format!("`{name}` is not a way to answer a failure")).hint("use `error` or `quote`"))
+            }
+        }
+    }
 }
 
 /// Whether an answer may be written by a model.
@@ -220,6 +281,11 @@ impl AskRequest {
             style: AnswerStyle::Auto,
             model: None,
             max_output_tokens: None,
+            instructions: None,
+            form: None,
+            language: None,
+            on_failure: None,
+            fresh: false,
         }
     }
 }
@@ -277,6 +343,24 @@ pub struct BridgeSentence {
     pub quote: String,
 }
 
+/// A passage that a model was given to write from.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Source {
+    /// The number by which the answer cites it, from 1.
+    pub n: u32,
+    /// The document.
+    pub document_id: DocumentId,
+    /// Its name.
+    pub name: String,
+    /// Page on which it begins, for paged formats.
+    pub page: Option<u32>,
+    /// Code points of the extracted text.
+    pub span: CharSpan,
+    /// Exactly the text at `span`; empty where only its place is told.
+    #[serde(default)]
+    pub text: String,
+}
+
 /// An entity an answer rests on.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EntityRef {
@@ -315,6 +399,15 @@ pub struct Answer {
     /// Milliseconds until the first piece of a written answer had arrived.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_token_ms: Option<f64>,
+    /// Sentences of a written answer for which none of its sources gives support: code points of `answer`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unsupported: Vec<CharSpan>,
+    /// Passages that a written answer was written from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<Source>,
+    /// Whether it was kept from an earlier, equal question and cost nothing now.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub cached: bool,
     /// What was left out or could not be done.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notices: Vec<String>,

@@ -2,7 +2,7 @@
 
 use std::io::IsTerminal;
 
-use anyhow::Result;
+use anyhow::{Context as _, Result};
 use axum::body::Body;
 use axum::http::Method;
 use clap::Args;
@@ -70,6 +70,21 @@ pub struct Ask {
     /// Most tokens that a model writes
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     pub max_tokens: Option<u32>,
+    /// What a written answer shall be like, beyond the question
+    #[arg(long, value_name = "TEXT")]
+    pub instructions: Option<String>,
+    /// The language of a written answer (two letters)
+    #[arg(long, value_name = "CODE")]
+    pub answer_language: Option<String>,
+    /// Earlier messages: a JSON file of {"role", "content"} objects, oldest first
+    #[arg(long, value_name = "FILE")]
+    pub history: Option<std::path::PathBuf>,
+    /// When the model fails: error, or quote for quotes with a notice
+    #[arg(long, value_name = "HOW", value_parser = ["error", "quote"])]
+    pub on_failure: Option<String>,
+    /// Write the answer anew even where one is kept
+    #[arg(long)]
+    pub no_cache: bool,
     /// Show the answer while it is written, even where the output is no terminal
     #[arg(long, conflicts_with = "no_stream")]
     pub stream: bool,
@@ -89,35 +104,55 @@ pub async fn run(app: &App, args: &Ask) -> Result<Exit> {
     let body = json!({
         "question": question.trim(), "mode": args.mode, "sentences": args.sentences, "insist": args.insist, "filter": args.narrow.filter(),
         "quote_only": args.quote_only, "model": args.model, "max_tokens": args.max_tokens,
+        "instructions": args.instructions, "language": args.answer_language, "on_failure": args.on_failure,
+        "no_cache": args.no_cache, "history": history(args)?,
     });
     let streams = args.stream || (!args.no_stream && !app.global.json && std::io::stdout().is_terminal());
-    let outcome = if streams { ask_streamed(app, &client, &body).await } else { ask(&client, &body).await };
+    let outcome = answer(app, &client, &body, streams).await;
     client.close().await;
     let answer = outcome?;
-    if app.global.json {
-        output::json(&answer)?;
-    } else if streams && answer.kind == AnswerKind::Generated {
-        output::line("");
-        show_evidence(&answer, app.talks());
-    } else {
-        show(&answer, app.talks());
-    }
     Ok(if answer.kind == AnswerKind::Abstained { Exit::NothingFound } else { Exit::Ok })
 }
 
-/// Asks through the API.
-pub async fn ask(client: &Client, body: &Value) -> Result<Answer> {
-    client.call(Method::POST, "/v1/ask", body).await
+fn history(args: &Ask) -> Result<Value> {
+    let Some(file) = &args.history else { return Ok(json!([])) };
+    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {}", file.display()))?;
+    serde_json::from_str(&text).with_context(|| format!("{} is not a JSON list of messages", file.display()))
+}
+
+/// Asks through the API and prints the answer, a written one while it comes where `streams` says so.
+pub async fn answer(app: &App, client: &Client, body: &Value, streams: bool) -> Result<Answer> {
+    let (answer, shown) = if streams {
+        ask_streamed(app, client, body).await?
+    } else {
+        (client.call(Method::POST, "/v1/ask", body).await?, String::new())
+    };
+    if app.global.json {
+        output::json(&answer)?;
+    } else if answer.kind == AnswerKind::Generated
+        && shown.trim() == answer.answer.trim()
+        && answer.unsupported.is_empty()
+    {
+        output::line("");
+        show_evidence(&answer, app.talks());
+    } else {
+        if !shown.is_empty() {
+            // What was shown is not the last word: marks, or another language.
+            output::line("\n");
+        }
+        show(&answer, app.talks());
+    }
+    Ok(answer)
 }
 
 /// Asks through the API and prints a written answer while it comes. A quoted one is whole when it is found, and is left
 /// to the caller to print.
-async fn ask_streamed(app: &App, client: &Client, body: &Value) -> Result<Answer> {
+async fn ask_streamed(app: &App, client: &Client, body: &Value) -> Result<(Answer, String)> {
     let mut body = body.clone();
     body["stream"] = true.into();
     let answer = client.stream(Method::POST, "/v1/ask", "application/json", Body::from(body.to_string())).await?;
     let mut events = Events::new(answer);
-    let mut held: Vec<String> = Vec::new();
+    let mut shown = String::new();
     let mut quoted = false;
     while let Some((name, data)) = events.next().await? {
         let value: Value = serde_json::from_str(&data).unwrap_or_default();
@@ -126,14 +161,14 @@ async fn ask_streamed(app: &App, client: &Client, body: &Value) -> Result<Answer
                 output::json(&json!({ "type": "answer", "text": value["text"] }))?;
             }
             // Citations come before the text of a quoted answer, and after that of a written one.
-            "citation" => quoted |= held.is_empty(),
+            "citation" => quoted |= shown.is_empty(),
             "answer" if !quoted => {
                 let text = value["text"].as_str().unwrap_or_default();
                 output::write_out(text.as_bytes());
-                held.push(text.to_owned());
+                shown.push_str(text);
             }
             "error" => return Err(client::problem(&value).into()),
-            "done" => return Ok(serde_json::from_value(value)?),
+            "done" => return Ok((serde_json::from_value(value)?, shown)),
             _ => {}
         }
     }
@@ -142,10 +177,22 @@ async fn ask_streamed(app: &App, client: &Client, body: &Value) -> Result<Answer
 
 /// Prints an answer: the sentences, then what they cite, then how it was made.
 pub fn show(answer: &Answer, talks: bool) {
-    for sentence in answer.answer.split('\n').filter(|line| !line.trim().is_empty()) {
+    for sentence in marked(answer).split('\n').filter(|line| !line.trim().is_empty()) {
         output::line(sentence);
     }
     show_evidence(answer, talks);
+}
+
+/// The text with a mark after each sentence for which no support was found.
+fn marked(answer: &Answer) -> String {
+    let mut text = String::with_capacity(answer.answer.len());
+    for (at, letter) in answer.answer.chars().enumerate() {
+        text.push(letter);
+        if answer.unsupported.iter().any(|span| span.end == at + 1) {
+            text.push_str(&styled(Style::Warn, " [no support found]"));
+        }
+    }
+    text
 }
 
 /// Prints what an answer rests on, and how it was made.
@@ -218,8 +265,9 @@ fn written_line(answer: &Answer) -> String {
     let first = answer.first_token_ms.map(|ms| format!(" (first token {:.1} s)", ms / 1e3)).unwrap_or_default();
     let estimated = if answer.usage.estimated { " (estimated)" } else { "" };
     format!(
-        "{} · {} · {:.1} s{first} · {} in / {} out{estimated}{}",
+        "{}{} · {} · {:.1} s{first} · {} in / {} out{estimated}{}",
         answer.model.as_deref().unwrap_or("written by a model"),
+        if answer.cached { " (kept answer)" } else { "" },
         counted(answer.citations.len() as u64, "passage"),
         answer.took_ms / 1e3,
         answer.usage.prompt_tokens,

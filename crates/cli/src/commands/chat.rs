@@ -1,17 +1,17 @@
-//! `lorekeep chat`: questions and answers in a terminal; earlier questions complete a follow-up.
+//! `lorekeep chat`: questions and answers in a terminal; both sides of the conversation go along.
 
 use std::io::{BufRead, IsTerminal, Write};
 
 use anyhow::Result;
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::ask::{self, Narrow};
 use crate::app::App;
 use crate::output::{self, Exit, Style, styled};
 
-/// Earlier questions that are sent along.
-const MEMORY: usize = 6;
+/// Earlier messages that are sent along; the server shortens what its token budget cannot hold.
+const MEMORY: usize = 64;
 
 /// Arguments of `chat`.
 #[derive(Args, Debug)]
@@ -31,7 +31,7 @@ pub async fn run(app: &App, args: &Chat) -> Result<Exit> {
     if interactive {
         app.say("Ask; an empty line or Ctrl-D ends. /new forgets the conversation.");
     }
-    let mut history: Vec<String> = Vec::new();
+    let mut history: Vec<Value> = Vec::new();
     while let Some(question) = next_question(interactive).await? {
         if question == "/new" {
             history.clear();
@@ -41,15 +41,14 @@ pub async fn run(app: &App, args: &Chat) -> Result<Exit> {
         let body = json!({
             "question": question, "mode": args.mode, "history": recent, "filter": args.narrow.filter(),
         });
-        match ask::ask(&client, &body).await {
-            Ok(answer) if app.global.json => output::json(&answer)?,
-            Ok(answer) => ask::show(&answer, app.talks()),
+        history.push(json!({ "role": "user", "content": question }));
+        match ask::answer(app, &client, &body, interactive).await {
+            Ok(answer) => history.push(json!({ "role": "assistant", "content": answer.answer })),
             // One question that fails does not end the conversation.
             Err(error) => {
                 output::report(&error, app.global.verbose > 1);
             }
         }
-        history.push(question);
     }
     client.close().await;
     Ok(Exit::Ok)

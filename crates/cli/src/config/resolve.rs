@@ -5,9 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
+use lorekeep_engine::AnswerSettings;
+use lorekeep_engine::context::TokenBudget;
 use lorekeep_models::gateway::settings::GatewaySettings;
 use lorekeep_store::CacheLimits;
-use lorekeep_types::WorkspaceName;
+use lorekeep_types::{OnFailure, WorkspaceName};
 
 use super::keys::Kind;
 use super::layers::Layers;
@@ -44,6 +46,10 @@ pub struct Config {
     pub input_dir: Option<PathBuf>,
     /// Time limit of an answer, seconds.
     pub answer_timeout_s: u64,
+    /// How answers are written.
+    pub answer: AnswerSettings,
+    /// `o200k`, `cl100k` or `words`.
+    pub tokenizer: String,
     /// Models: providers, roles, budgets, prices.
     pub models: GatewaySettings,
     /// `database`, `memory` or `none`.
@@ -87,6 +93,8 @@ impl Config {
             watch: text("ingest.watch").split(':').filter(|path| !path.is_empty()).map(expand).collect(),
             input_dir: folder("ingest.input_dir"),
             answer_timeout_s: number("server.answer_timeout_s").unwrap_or(300) as u64,
+            answer: answer_settings(&text),
+            tokenizer: text("answer.tokenizer"),
             models: models::resolve(layers, environment)?,
             cache_backend: text("cache.backend"),
             cache: CacheLimits {
@@ -101,6 +109,24 @@ impl Config {
             log_level: text("log.level"),
             log_format: text("log.format"),
         })
+    }
+}
+
+fn answer_settings(text: &dyn Fn(&str) -> String) -> AnswerSettings {
+    let default = AnswerSettings::default();
+    let tokens = |name: &str, default: usize| text(&format!("answer.tokens.{name}")).parse().unwrap_or(default);
+    AnswerSettings {
+        tokens: TokenBudget {
+            system: tokens("system", default.tokens.system),
+            brief: tokens("brief", default.tokens.brief),
+            turns: tokens("turns", default.tokens.turns),
+            retrieved: tokens("retrieved", default.tokens.retrieved),
+            completion: tokens("completion", default.tokens.completion),
+            total: tokens("total", default.tokens.total),
+        },
+        on_failure: OnFailure::parse(&text("answer.on_failure")).unwrap_or(default.on_failure),
+        cache: text("cache.answers") != "off",
+        link_hosts: text("answer.link_hosts").split_whitespace().map(str::to_owned).collect(),
     }
 }
 

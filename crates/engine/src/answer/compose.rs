@@ -141,7 +141,7 @@ fn citation(n: u32, quote: &Quote<'_>, place: Place, bridge: Option<BridgeSenten
     }
 }
 
-fn nothing(documents: u64, narrowed: bool) -> String {
+pub(super) fn nothing(documents: u64, narrowed: bool) -> String {
     match documents {
         0 => "There are no documents to answer from yet.".to_owned(),
         _ if narrowed => "Nothing in the documents selected answers this.".to_owned(),
@@ -164,6 +164,9 @@ pub(super) fn empty(kind: AnswerKind, answer: String) -> Answer {
         usage: Usage::NONE,
         model: None,
         first_token_ms: None,
+        unsupported: Vec::new(),
+        sources: Vec::new(),
+        cached: false,
         notices: Vec::new(),
     }
 }

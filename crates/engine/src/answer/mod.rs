@@ -2,18 +2,25 @@
 //!
 //! For quotes, `question` reads the question, `candidates` cuts passages into sentences, `vocabulary` compares their words with
 //! the question once, `bridge` links sentences over shared names, `features` weighs them and [`choose`] decides.
-//! `places` finds the sentences in their documents, `table` tells what the cells of a row mean, and `compose` makes the answer. Finding passages is
-//! [`crate::retrieve`]'s.
+//! For written answers, `write` makes the prompt and reads what came back, `prompt` says how evidence stands in it,
+//! `sanitise` makes the text harmless, `cited` reads citations and `support` judges statements.
+//!
+//! `places` finds the sentences in their documents, `table` tells what the cells of a row mean, and `compose` makes
+//! the answer. Finding passages is [`crate::retrieve`]'s.
 
 mod bridge;
 mod candidates;
+pub(crate) mod cited;
 mod compose;
 mod features;
 mod follow_up;
 mod places;
+pub(crate) mod prompt;
 mod question;
 mod quote;
+pub(crate) mod sanitise;
 mod show;
+mod support;
 mod table;
 #[cfg(test)]
 mod tests;
@@ -24,7 +31,7 @@ use lorekeep_types::{
     Answer, AskRequest, DocumentFilter, EmbeddingModel, Error, Evidence, Result, Retrieval, Snapshot,
 };
 
-pub use follow_up::complete;
+pub use follow_up::{complete, leans_on_history};
 pub use places::ReadDocument;
 pub use quote::{BridgeQuote, Quote, Quotes, choose, says_one_of};
 

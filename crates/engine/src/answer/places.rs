@@ -170,14 +170,14 @@ impl<'a> Window<'a> {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
     use super::*;
     use lorekeep_types::{ByteSpan, ChunkId, Metadata, NewChunk, PageSpan, VersionId};
 
-    const TEXT: &str = "Zoë Lind ran the mill. She sold it in 1923 to Åke.\n\nThe mill burned down in 1931.";
+    pub(crate) const TEXT: &str = "Zoë Lind ran the mill. She sold it in 1923 to Åke.\n\nThe mill burned down in 1931.";
 
-    fn chunk(span: ByteSpan, position: u32, page: Option<u32>) -> StoredChunk {
+    pub(crate) fn chunk(span: ByteSpan, position: u32, page: Option<u32>) -> StoredChunk {
         StoredChunk {
             id: ChunkId(1),
             document: DocumentId::of_source("mill"),

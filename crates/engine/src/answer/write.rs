@@ -1,67 +1,349 @@
-//! Answers written by a model: the prompt made of passages, and the citations read back from what it wrote.
-
-use std::collections::BTreeSet;
+//! Answers written by a model: the prompt made of evidence inside its budget, and the answer made of what came back.
 
 use lorekeep_types::{
-    Answer, AnswerKind, AskRequest, CharSpan, ChatMessage, ChatRequest, ChatRole, Citation, Completion, Evidence,
-    FinishReason, Retrieval, Usage,
+    Answer, AnswerKind, AskRequest, CharSpan, ChatRequest, Completion, EmbeddingModel, Evidence, FinishReason, Reason,
+    Result, Retrieval, Snapshot, Source, TokenCounter, Turn, Usage,
 };
 
-use super::compose::empty;
+use super::cited::{Cited, cited};
+use super::compose::{empty, nothing};
+use super::places::{Places, ReadDocument};
+use super::prompt::{self, NOT_THERE};
+use super::sanitise::{Rules, clean};
+use super::support;
+use crate::context::{Artifact, Assembled, Draft, Priority, TokenBudget, assemble, cut_to};
+use crate::prompt::{Prompt, channel};
 
-/// The instructions; their version is part of every cache key that an answer gets.
-const INSTRUCTIONS: &str = include_str!("prompts/answer.txt");
+/// Randomness of answers: none, since they are to say what the passages say and are kept.
+const TEMPERATURE: f32 = 0.0;
 
-/// Most tokens of a written answer unless the request says otherwise.
-const MOST_TOKENS: u32 = 1_000;
+/// The form of an answer unless the request names one.
+const FORM: &str = "brief and plain";
 
-/// Randomness of answers: low, since they are to say what the passages say.
-const TEMPERATURE: f32 = 0.1;
+/// Of the tokens for evidence, entities and relations may take one part in this many each.
+const GRAPH_SHARE: usize = 6;
 
-/// The request for an answer to `question` from `passages`; without passages, the question alone.
-pub(crate) fn prompt(request: &AskRequest, question: &str, passages: &[Evidence]) -> ChatRequest {
-    let mut messages = Vec::new();
-    let earlier = request.history.iter().map(|question| ChatMessage::text(ChatRole::User, question));
-    if passages.is_empty() {
-        messages.extend(earlier);
-        messages.push(ChatMessage::text(ChatRole::User, question));
-    } else {
-        messages.push(ChatMessage::text(ChatRole::System, INSTRUCTIONS.trim()));
-        messages.extend(earlier);
-        messages.push(ChatMessage::text(ChatRole::User, with_passages(question, passages)));
-    }
+/// Of a total that a request lowers, the answer gets one part in this many.
+const COMPLETION_SHARE: usize = 4;
+
+/// What a prompt is made of besides evidence.
+pub(crate) struct Frame<'a> {
+    pub(crate) prompt: &'a Prompt,
+    pub(crate) request: &'a AskRequest,
+    /// The question as the model shall read it.
+    pub(crate) question: &'a str,
+    /// The language to answer in, as prose, e.g. `German`.
+    pub(crate) language: &'a str,
+    /// A summary of older turns; may be empty.
+    pub(crate) summary: &'a str,
+    /// Recent turns.
+    pub(crate) turns: &'a [Turn],
+    pub(crate) budget: TokenBudget,
+    pub(crate) counter: &'a dyn TokenCounter,
+}
+
+/// A prompt, and what is needed to read its answer.
+pub(crate) struct Pack {
+    pub(crate) prompt: ChatRequest,
+    /// Passages of the prompt with their numbers.
+    pub(crate) passages: Vec<(u32, Evidence)>,
+    /// Entities that the best of the retrieved evidence names.
+    pub(crate) entities: Vec<lorekeep_types::EntityRef>,
+    /// The mark that the answer must not hold.
+    pub(crate) mark: String,
+    pub(crate) searched: usize,
+    pub(crate) notices: Vec<String>,
+}
+
+/// The budget of one request: never more than the configured one.
+pub(crate) fn budget_of(request: &AskRequest, configured: &TokenBudget) -> TokenBudget {
+    let total = configured.total.min(request.search.max_total_tokens);
+    let lowered = if total < configured.total { total / COMPLETION_SHARE } else { configured.completion };
+    TokenBudget { total, completion: configured.completion.min(lowered), ..*configured }
+}
+
+/// The prompt of a question without evidence.
+///
+/// # Errors
+/// `TooLarge` when it does not fit the budget.
+pub(crate) fn bare(frame: &Frame<'_>) -> Result<Pack> {
+    let render = |_: &[&Artifact], question: &str| question.to_owned();
+    let brief = brief(frame, "");
+    let draft = Draft {
+        system: "",
+        brief: &brief,
+        turns: frame.turns,
+        artifacts: Vec::new(),
+        question: frame.question,
+        render: &render,
+    };
+    let (completion, mut notices) = room(frame);
+    let assembled = assemble(frame.counter, &frame.budget, completion, draft)?;
+    notices.extend(told(frame, &assembled));
+    let prompt = chat_request(&assembled);
+    Ok(Pack { prompt, passages: Vec::new(), entities: Vec::new(), mark: String::new(), searched: 0, notices })
+}
+
+/// The prompt of a question with evidence.
+///
+/// # Errors
+/// `TooLarge` when instructions, question and answer do not fit the budget.
+pub(crate) fn pack(frame: &Frame<'_>, retrieval: Retrieval) -> Result<Pack> {
+    let texts = retrieval.passages.iter().map(|one| one.chunk.chunk.text.as_str());
+    let described = retrieval.entities.iter().map(|one| one.description.as_str());
+    let mark = channel::mark(texts.chain(described).chain([frame.question]));
+    let artifacts = artifacts(frame, &retrieval, &mark);
+    let count = retrieval.passages.len();
+    let form = frame.request.form.as_deref().unwrap_or(FORM);
+    let values = [("language", frame.language), ("response_type", form), ("mark", mark.as_str())];
+    let system = frame.prompt.system(&values);
+    let render = |kept: &[&Artifact], question: &str| {
+        frame.prompt.user(&[("passages", &evidence(&mark, count, kept)), ("question", question)])
+    };
+    let brief = brief(frame, &mark);
+    let draft = Draft {
+        system: &system,
+        brief: &brief,
+        turns: frame.turns,
+        artifacts,
+        question: frame.question,
+        render: &render,
+    };
+    let (completion, more) = room(frame);
+    let assembled = assemble(frame.counter, &frame.budget, completion, draft)?;
+    let mut notices = retrieval.notices;
+    notices.extend(more);
+    notices.extend(told(frame, &assembled));
+    let entities = retrieval.entities.iter().take(8);
+    let entities = entities.map(|one| lorekeep_types::EntityRef { name: one.name.clone(), kind: one.kind.clone() });
+    let kept = |number: usize| assembled.kept.binary_search(&number).is_ok();
+    let numbered = (0..).zip(retrieval.passages).filter(|(id, _)| kept(*id));
+    Ok(Pack {
+        prompt: chat_request(&assembled),
+        entities: entities.collect(),
+        passages: numbered.filter_map(|(id, one)| Some((u32::try_from(id + 1).ok()?, one))).collect(),
+        mark,
+        searched: retrieval.searched,
+        notices,
+    })
+}
+
+fn chat_request(assembled: &Assembled) -> ChatRequest {
     ChatRequest {
-        messages,
-        max_tokens: Some(request.max_output_tokens.unwrap_or(MOST_TOKENS)),
+        messages: assembled.messages.clone(),
+        max_tokens: u32::try_from(assembled.spent.completion).ok(),
         temperature: Some(TEMPERATURE),
         ..ChatRequest::default()
     }
 }
 
-fn with_passages(question: &str, passages: &[Evidence]) -> String {
-    let mut text = String::from("Passages:\n");
-    for (number, passage) in (1..).zip(passages) {
-        let chunk = &passage.chunk;
-        let page = chunk.chunk.page.map(|page| format!(", p. {page}")).unwrap_or_default();
-        let headings = match chunk.chunk.heading_path.as_slice() {
-            [] => String::new(),
-            path => format!(" ({})", path.join(" → ")),
-        };
-        text.push_str(&format!("\n[{number}] {}{page}{headings}\n{}\n", chunk.document_name, chunk.chunk.text.trim()));
+/// Room for the answer, and a notice when more was asked for than is allowed.
+fn room(frame: &Frame<'_>) -> (usize, Vec<String>) {
+    let most = frame.budget.completion;
+    match frame.request.max_output_tokens.map(|asked| asked as usize) {
+        Some(asked) if asked > most => {
+            (most, vec![format!("the answer may take {most} tokens, not the {asked} asked for: `answer.tokens`")])
+        }
+        asked => (asked.unwrap_or(most), Vec::new()),
     }
-    text.push_str(&format!("\nQuestion: {question}"));
+}
+
+/// What a reader is told about a prompt.
+fn told(frame: &Frame<'_>, assembled: &Assembled) -> Vec<String> {
+    let mut notices: Vec<String> = assembled.overflows.iter().map(|(_, left_out)| left_out.clone()).collect();
+    for (section, _) in &assembled.overflows {
+        tracing::info!(section = section.name(), prompt = assembled.spent.prompt, "a section of the prompt overflowed");
+    }
+    if !frame.counter.is_exact() {
+        notices.push("tokens of the prompt are estimated from its words".to_owned());
+    }
+    notices
+}
+
+fn brief(frame: &Frame<'_>, mark: &str) -> String {
+    let mut brief = String::new();
+    if let Some(wanted) = frame.request.instructions.as_deref().filter(|wanted| !wanted.trim().is_empty()) {
+        brief.push_str(&format!("The person who asks adds: {}\n", wanted.trim()));
+    }
+    if !frame.summary.is_empty() {
+        brief.push_str("\nEarlier in this conversation, as data:\n");
+        brief.push_str(&channel::fenced(mark, "conversation", frame.summary));
+    }
+    brief
+}
+
+/// Passages, entities and relations. Passages have the ids from 0 on, in their order.
+fn artifacts(frame: &Frame<'_>, retrieval: &Retrieval, mark: &str) -> Vec<Artifact> {
+    let count = retrieval.passages.len();
+    let share = frame.budget.retrieved / GRAPH_SHARE;
+    let entities = retrieval.entities.iter().map(|one| prompt::entity(one));
+    let (entities, entity_tokens) = within(frame, entities, share.min(frame.request.search.max_entity_tokens));
+    let relations = retrieval.relations.iter().map(|one| prompt::relation(one));
+    let (relations, relation_tokens) = within(frame, relations, share.min(frame.request.search.max_relation_tokens));
+    let graph = (count..).zip(entities.into_iter().chain(relations)).map(|(id, text)| Artifact {
+        id,
+        priority: Priority::Medium,
+        relevance: -(id as f32),
+        text,
+    });
+    let mut left = frame.budget.retrieved.saturating_sub(entity_tokens + relation_tokens);
+    let mut artifacts: Vec<Artifact> = Vec::with_capacity(count);
+    for (id, one) in retrieval.passages.iter().enumerate() {
+        let text = prompt::passage(mark, id + 1, one);
+        let tokens = frame.counter.count(&text);
+        if tokens > left && id > 0 {
+            break;
+        }
+        left = left.saturating_sub(tokens);
+        let priority = match (id, one.reasons.contains(&Reason::Neighbour)) {
+            (0, _) => Priority::Critical,
+            (_, false) => Priority::High,
+            (_, true) => Priority::Low,
+        };
+        artifacts.push(Artifact { id, priority, relevance: one.score, text });
+    }
+    artifacts.extend(graph);
+    artifacts
+}
+
+/// The first lines that fit `most` tokens together, and what they take.
+fn within(frame: &Frame<'_>, lines: impl Iterator<Item = String>, most: usize) -> (Vec<String>, usize) {
+    let (mut kept, mut used) = (Vec::new(), 0);
+    for line in lines {
+        let line = match cut_to(frame.counter, &line, most.saturating_sub(used)) {
+            cut if cut.len() < line.trim_end().len() => break,
+            _ => line,
+        };
+        used += frame.counter.count(&line);
+        kept.push(line);
+    }
+    (kept, used)
+}
+
+/// What the last message holds before the question: passages and background.
+fn evidence(mark: &str, passages: usize, kept: &[&Artifact]) -> String {
+    let mut text = String::new();
+    if !kept.is_empty() {
+        text.push_str("Passages:\n\n");
+    }
+    let of_graph = kept.partition_point(|artifact| artifact.id < passages);
+    let (quoted, graph) = kept.split_at(of_graph);
+    for artifact in quoted {
+        text.push_str(&artifact.text);
+        text.push_str(&channel::closed(mark));
+        text.push('\n');
+    }
+    if !graph.is_empty() {
+        let lines: String = graph.iter().map(|artifact| artifact.text.as_str()).collect();
+        text.push_str("Background from the graph of the library, which has no number to cite:\n\n");
+        text.push_str(&channel::fenced(mark, "background", lines.trim_end()));
+        text.push('\n');
+    }
     text
 }
 
-/// The answer made of what the model wrote. Numbers that no passage has are taken out of the text, and said.
-pub(crate) fn answer(request: &AskRequest, retrieval: &Retrieval, completion: Completion) -> Answer {
-    let passages = &retrieval.passages;
-    let Cited { text, numbers, unknown } = cited(&completion.text, passages.len());
-    let citations = numbers.into_iter().filter_map(|n| Some(citation(n, passages.get(n as usize - 1)?))).collect();
-    let mut notices = retrieval.notices.clone();
-    if unknown > 0 {
-        notices.push(format!("the model cited {unknown} passages that it was not given; they were taken out"));
+/// What an answer is checked against.
+pub(crate) struct Check<'a> {
+    pub(crate) snapshot: &'a dyn Snapshot,
+    pub(crate) embedder: Option<&'a dyn EmbeddingModel>,
+    pub(crate) document: &'a ReadDocument<'a>,
+    /// Hosts that links may lead to.
+    pub(crate) hosts: &'a [String],
+}
+
+impl Pack {
+    /// The passages as whoever reads the answer is told of them.
+    pub(crate) fn sources(&self) -> Vec<Source> {
+        let source = |(n, one): &(u32, Evidence)| {
+            let chunk = &one.chunk;
+            let length = chunk.chunk.text.chars().count();
+            Source {
+                n: *n,
+                document_id: chunk.document.clone(),
+                name: chunk.document_name.clone(),
+                page: chunk.chunk.page,
+                span: CharSpan { start: chunk.char_start, end: chunk.char_start + length },
+                text: chunk.chunk.text.clone(),
+            }
+        };
+        self.passages.iter().map(source).collect()
     }
+
+    fn knows(&self, n: u32) -> bool {
+        self.passages.iter().any(|(known, _)| *known == n)
+    }
+
+    /// A piece of an answer as it may be shown: harmless, and citing known passages only.
+    pub(crate) fn shown(&self, piece: &str, hosts: &[String]) -> String {
+        let (text, _) = clean(piece, &Rules { hosts, secret: &self.mark });
+        if self.passages.is_empty() { text } else { cited(&text, &|n| self.knows(n)).text }
+    }
+
+    /// The answer to a question that was asked without evidence.
+    pub(crate) fn finish_bare(&self, request: &AskRequest, completion: &Completion, hosts: &[String]) -> Answer {
+        let (answer, notices) = self.harmless(completion, hosts);
+        Answer { answer, notices, ..self.base(request, completion) }
+    }
+
+    /// The text that may be shown, and what is to be told about it.
+    fn harmless(&self, completion: &Completion, hosts: &[String]) -> (String, Vec<String>) {
+        let mut notices = self.notices.clone();
+        notices.extend(ending(completion));
+        let (text, removed) = clean(completion.text.trim(), &Rules { hosts, secret: &self.mark });
+        if removed > 0 {
+            notices.push(format!("{removed} links, pictures or hidden characters were made harmless in the answer"));
+        }
+        (text, notices)
+    }
+
+    fn base(&self, request: &AskRequest, completion: &Completion) -> Answer {
+        Answer {
+            mode: request.search.mode,
+            searched: self.searched,
+            usage: usage(completion),
+            model: Some(completion.model.clone()),
+            sources: self.sources(),
+            cached: completion.cache_hit,
+            ..empty(AnswerKind::Generated, String::new())
+        }
+    }
+
+    /// The answer made of what the model wrote: harmless, every citation resolved to a sentence, every statement without
+    /// support marked; or the statement that the documents hold no answer.
+    ///
+    /// # Errors
+    /// When views or documents cannot be read.
+    pub(crate) fn finish(&self, check: &Check<'_>, request: &AskRequest, completion: &Completion) -> Result<Answer> {
+        let (text, mut notices) = self.harmless(completion, check.hosts);
+        let base = self.base(request, completion);
+        let mut places = Places::new(check.document);
+        if text.trim_start_matches(['"', '*', '`']).starts_with(NOT_THERE) {
+            let statement = nothing(check.snapshot.stats().documents, request.search.filter != Default::default());
+            let citations = support::closest(&mut places, &request.search.query, &self.passages, request.sentences)?;
+            return Ok(Answer { kind: AnswerKind::Abstained, answer: statement, citations, notices, ..base });
+        }
+        let Cited { text, numbers, unknown } = cited(&text.replace(NOT_THERE, ""), &|n| self.knows(n));
+        if unknown > 0 {
+            notices.push(format!("the model cited {unknown} passages that it was not given; they were taken out"));
+        }
+        let text = text.trim().to_owned();
+        let judged = support::judge(&text, &self.passages, check.embedder)?;
+        notices.extend(judged.notice());
+        let citations = support::cite(&mut places, &judged, &numbers, &self.passages)?;
+        Ok(Answer {
+            unsupported: judged.unsupported,
+            entities: self.entities.clone(),
+            citations,
+            notices,
+            answer: text,
+            ..base
+        })
+    }
+}
+
+/// Notices about how a completion ended.
+fn ending(completion: &Completion) -> Vec<String> {
+    let mut notices = Vec::new();
     match &completion.finish {
         FinishReason::Length => notices.push("the answer was cut at the limit of tokens".to_owned()),
         FinishReason::ContentFilter => notices.push("the provider withheld the rest of the answer".to_owned()),
@@ -70,119 +352,16 @@ pub(crate) fn answer(request: &AskRequest, retrieval: &Retrieval, completion: Co
     if completion.usage.estimated {
         notices.push("the provider reported no usable token counts; they were estimated".to_owned());
     }
-    Answer {
-        citations,
-        mode: request.search.mode,
-        searched: retrieval.searched,
-        usage: Usage {
-            prompt_tokens: completion.usage.prompt,
-            completion_tokens: completion.usage.completion,
-            total_tokens: completion.usage.total(),
-            cost_nano_usd: completion.cost.map(i64::unsigned_abs),
-            estimated: completion.usage.estimated,
-        },
-        model: Some(completion.model),
-        notices,
-        ..empty(AnswerKind::Generated, text)
-    }
+    notices
 }
 
-/// The passage as evidence of a written answer.
-fn citation(n: u32, passage: &Evidence) -> Citation {
-    let chunk = &passage.chunk;
-    let length = chunk.chunk.text.chars().count();
-    Citation {
-        n,
-        document_id: chunk.document.clone(),
-        name: chunk.document_name.clone(),
-        version: chunk.version,
-        page: chunk.chunk.page,
-        span: CharSpan { start: chunk.char_start, end: chunk.char_start + length },
-        quote: chunk.chunk.text.clone(),
-        score: passage.score,
-        bridge: None,
-    }
-}
-
-/// A text whose every citation is one of the passages.
-struct Cited {
-    text: String,
-    numbers: BTreeSet<u32>,
-    unknown: usize,
-}
-
-/// Reads `[3]` and `[1, 4]`; brackets that hold anything else are left alone.
-fn cited(text: &str, passages: usize) -> Cited {
-    let mut found = cited_once(text, passages);
-    loop {
-        // What is taken out may bring together what then looks like a citation.
-        let again = cited_once(&found.text, passages);
-        if again.text == found.text {
-            return found;
-        }
-        found = Cited { unknown: found.unknown + again.unknown, ..again };
-    }
-}
-
-fn cited_once(text: &str, passages: usize) -> Cited {
-    let mut found = Cited { text: String::with_capacity(text.len()), numbers: BTreeSet::new(), unknown: 0 };
-    let mut rest = text;
-    while let Some((before, from)) = rest.split_once('[') {
-        found.text.push_str(before);
-        let Some((inner, after)) = from.split_once(']').filter(|(inner, _)| is_numbers(inner)) else {
-            found.text.push('[');
-            rest = from;
-            continue;
-        };
-        let all: Vec<u32> = inner.split(',').filter_map(|number| number.trim().parse().ok()).collect();
-        let known: Vec<u32> = all.iter().copied().filter(|n| (1..=passages).contains(&(*n as usize))).collect();
-        found.unknown += inner.split(',').count() - known.len();
-        known.iter().for_each(|n| found.text.push_str(&format!("[{n}]")));
-        if known.is_empty() {
-            // The space before the brackets goes with them.
-            found.text.truncate(found.text.trim_end_matches(' ').len());
-        }
-        found.numbers.extend(known);
-        rest = after;
-    }
-    found.text.push_str(rest);
-    found
-}
-
-fn is_numbers(inner: &str) -> bool {
-    !inner.is_empty()
-        && inner.split(',').all(|part| {
-            let part = part.trim();
-            !part.is_empty() && part.len() <= 9 && part.bytes().all(|byte| byte.is_ascii_digit())
-        })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    fn read(text: &str) -> (String, Vec<u32>, usize) {
-        let found = cited(text, 5);
-        (found.text, found.numbers.into_iter().collect(), found.unknown)
-    }
-
-    #[test]
-    fn citations_are_read_and_unknown_ones_removed() {
-        assert_eq!(read("A [2]. B [1, 4]."), ("A [2]. B [1][4].".to_owned(), vec![1, 2, 4], 0));
-        assert_eq!(read("A [9]. B [0][3]."), ("A. B[3].".to_owned(), vec![3], 2));
-        assert_eq!(read("x[i] = [a, 1] []"), ("x[i] = [a, 1] []".to_owned(), vec![], 0));
-        assert_eq!(read("open [1 and [2]"), ("open [1 and [2]".to_owned(), vec![2], 0));
-        assert_eq!(read("[99999999999]").1, Vec::<u32>::new());
-    }
-
-    proptest! {
-        #[test]
-        fn what_remains_cites_passages_only(text in "[a\\[\\]0-9, ]{0,40}") {
-            let first = cited(&text, 5);
-            let again = cited(&first.text, 5);
-            prop_assert_eq!(again.unknown, 0);
-            prop_assert!(first.numbers.iter().all(|n| (1..=5).contains(n)));
-        }
+/// What one call consumed.
+pub(crate) fn usage(completion: &Completion) -> Usage {
+    Usage {
+        prompt_tokens: completion.usage.prompt,
+        completion_tokens: completion.usage.completion,
+        total_tokens: completion.usage.total(),
+        cost_nano_usd: completion.cost.map(i64::unsigned_abs),
+        estimated: completion.usage.estimated,
     }
 }

@@ -2,8 +2,10 @@
 //!
 //! A prompt is a text whose first line says its version (`version: 3`), with an optional part for the system and one for
 //! the user, each opened by a line of its own (`=== system ===`, `=== user ===`). What stands in `{{…}}` is filled in
-//! once: text of documents that is put in is never looked at again, so it cannot pose as a place to fill. Reading files is
+//! once: text of documents that is put in is never looked at again, so it cannot pose as a place to fill; [`channel`] keeps it apart from what the prompt says. Reading files is
 //! the command line's; it hands their texts to [`Prompts::with`].
+
+pub(crate) mod channel;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -63,6 +65,16 @@ prompts! {
     EntityResolution => "entity_resolution",
     /// Describes a community of entities.
     CommunitySummary => "community_summary",
+    /// Writes an answer from passages.
+    Answer => "answer",
+    /// Finds the keywords of a question.
+    Keywords => "keywords",
+    /// Makes a follow-up understandable on its own.
+    Rewrite => "rewrite",
+    /// Shortens the earlier part of a conversation.
+    ConversationSummary => "conversation_summary",
+    /// Translates a question or an answer.
+    Translation => "translation",
 }
 
 /// One prompt.
@@ -218,7 +230,7 @@ fn unknown(file: &str) -> Error {
 
 /// Places may be left out except those through which the documents' text comes in.
 fn check_places(built_in: &Prompt, new: &Prompt) -> std::result::Result<(), String> {
-    const NEEDED: [&str; 6] = ["text", "form", "descriptions", "pairs", "passages", "question"];
+    const NEEDED: [&str; 8] = ["text", "form", "descriptions", "pairs", "passages", "question", "data", "mark"];
     let (known, found) = (built_in.places(), new.places());
     if let Some(strange) = found.iter().find(|place| !known.contains(place)) {
         return Err(format!("has the place `{{{{{strange}}}}}`, which nothing fills"));

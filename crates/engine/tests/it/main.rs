@@ -8,9 +8,13 @@
     reason = "tests"
 )]
 
+mod answers;
 mod bad_input;
 mod cancel;
 mod documents;
 mod jobs;
+mod kept_answers;
+mod poison;
 mod ports;
+mod scripted;
 mod workspaces;

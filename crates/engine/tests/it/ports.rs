@@ -5,14 +5,20 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use lorekeep_engine::{AddRequest, ChunkSettings, Engine, EngineParts, EngineSettings, IngestSettings};
-use lorekeep_store::Store;
+use lorekeep_engine::{AddRequest, AnswerSettings, ChunkSettings, Engine, EngineParts, EngineSettings, IngestSettings};
+use lorekeep_models::layer::guard::{Guard, GuardedChat};
+use lorekeep_models::layer::kept::Kept;
+use lorekeep_models::layer::meter::Meter;
+use lorekeep_store::{SqliteLedger, Store};
 use lorekeep_types::{
-    ByteSpan, Clock, DocumentFilter, DocumentOrder, DocumentParser, DocumentRecord, EmbeddingModel, EmbeddingModelId,
-    ErrorCode, Format, Heading, Ids, Job, JobEvent, JobItem, JobState, NewItem, PageRequest, ParseInput,
-    ParsedDocument, Problem, RequestContext, Result, TokenCounter, WorkspaceName,
+    ByteSpan, ChatModel, Clock, DocumentFilter, DocumentOrder, DocumentParser, DocumentRecord, EmbeddingModel,
+    EmbeddingModelId, ErrorCode, Format, Heading, Ids, Job, JobEvent, JobItem, JobState, ModelCache, ModelId, Models,
+    NewItem, PageRequest, ParseInput, ParsedDocument, Problem, RequestContext, Result, Role, TokenCounter,
+    WorkspaceName,
 };
 use tokio::sync::broadcast::Receiver;
+
+use crate::scripted::Scripted;
 
 pub(crate) const ALL: PageRequest = PageRequest { offset: 0, limit: 1_000 };
 
@@ -142,6 +148,33 @@ impl EmbeddingModel for Letters {
     }
 }
 
+/// A scripted model behind limit, circuit, ledger and cache.
+struct Layered(Scripted, GuardedChat);
+
+impl Layered {
+    fn new(model: &Scripted, cache: Arc<dyn ModelCache>) -> Self {
+        let id = ChatModel::id(model).clone();
+        let ledger = Arc::new(SqliteLedger::in_memory().unwrap());
+        let meter = Meter::new(id.clone(), ledger, Arc::default(), Arc::new(Ticks::default()));
+        let guarded = GuardedChat::new(Arc::new(model.clone()), Guard::new(id, 100, 1, meter));
+        Self(model.clone(), guarded.keeping(Some(Kept::new(cache))))
+    }
+
+    fn layered(&self) -> Arc<dyn ChatModel> {
+        Arc::new(self.1.clone())
+    }
+}
+
+impl Models for Layered {
+    fn chat(&self, role: Role) -> Option<Arc<dyn ChatModel>> {
+        Models::chat(&self.0, role).map(|_| self.layered())
+    }
+
+    fn chat_by_id(&self, id: &ModelId) -> Result<Arc<dyn ChatModel>> {
+        self.0.chat_by_id(id).map(|_| self.layered())
+    }
+}
+
 #[derive(Default)]
 struct Ticks(AtomicI64);
 
@@ -175,19 +208,33 @@ impl Bench {
     }
 
     pub(crate) async fn over(store: Arc<Store>) -> Self {
+        Self::made(store, None, AnswerSettings::default()).await
+    }
+
+    /// One whose answers a scripted model writes, behind the layers of the gateway, which keep them.
+    pub(crate) async fn with_model(model: &Scripted, answer: AnswerSettings) -> Self {
+        let store = Arc::new(Store::in_memory().unwrap());
+        let models = Layered::new(model, store.cache(Arc::new(Ticks::default())).unwrap());
+        Self::made(store, Some(Arc::new(models)), answer).await
+    }
+
+    async fn made(store: Arc<Store>, models: Option<Arc<dyn Models>>, answer: AnswerSettings) -> Self {
+        let cache = store.cache(Arc::new(Ticks::default())).unwrap();
         let doors = Arc::new(Doors::default());
         let engine = Engine::new(EngineParts {
             store: Arc::clone(&store) as Arc<dyn lorekeep_types::Store>,
             embedder: Some(Arc::new(Letters(Arc::clone(&doors)))),
-            models: None,
-            cache: None,
+            models,
+            cache: Some(cache),
             tokens: Arc::new(Words(Arc::clone(&doors))),
+            prompt_tokens: Arc::new(Words(Arc::clone(&doors))),
             parser: Arc::new(TextParser(Arc::clone(&doors))),
             clock: Arc::new(Ticks::default()),
             ids: Arc::new(Numbers::default()),
             settings: EngineSettings {
                 chunking: ChunkSettings { target_tokens: 60, max_tokens: 120, ..ChunkSettings::default() },
                 ingest: IngestSettings { parallel: 2, refresh_ms: 20, ..IngestSettings::default() },
+                answer,
                 ..EngineSettings::default()
             },
         })

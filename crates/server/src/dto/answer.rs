@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Filter, search::mode_of};
-use lorekeep_types::{AnswerStyle, AskRequest, Error, Result};
+use lorekeep_types::{AnswerStyle, AskRequest, Error, OnFailure, Result, Turn};
 
 /// A question.
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
@@ -19,9 +19,9 @@ pub struct AskBody {
     /// Most sentences to quote, 1 to 10; default 3.
     #[serde(default)]
     pub sentences: Option<usize>,
-    /// Earlier questions of the conversation, oldest first, at most 128.
+    /// What was said before in the conversation, oldest first, at most 128 messages; a text alone is an earlier question.
     #[serde(default)]
-    pub history: Vec<String>,
+    pub history: Vec<Earlier>,
     /// Which documents may answer.
     #[serde(default)]
     pub filter: Filter,
@@ -43,12 +43,83 @@ pub struct AskBody {
     /// Most tokens that a model writes, 1 to 100,000.
     #[serde(default)]
     pub max_tokens: Option<u32>,
+    /// What a written answer shall be like, beyond the question; at most 65,536 characters.
+    #[serde(default)]
+    pub instructions: Option<String>,
+    /// Language of a written answer (ISO 639-1, e.g. `de`); without it, that of the question.
+    #[serde(default)]
+    pub language: Option<String>,
+    /// When the model fails: `error`, or `quote` for quotes with a notice; without it, as the server is configured.
+    #[serde(default)]
+    pub on_failure: Option<String>,
+    /// Write the answer anew even where one is kept.
+    #[serde(default)]
+    pub no_cache: bool,
     /// Answer as server-sent events, as with `Accept: text/event-stream`.
     #[serde(default)]
     pub stream: bool,
 }
 
+/// A message of a conversation, or an earlier question alone.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(untagged)]
+pub enum Earlier {
+    /// An earlier question.
+    Question(String),
+    /// A message.
+    Message(Message),
+}
+
+/// A message of a conversation.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Message {
+    /// `user` or `assistant`.
+    pub role: String,
+    /// What was said, at most 65,536 characters.
+    pub content: String,
+}
+
+impl TryFrom<Earlier> for Turn {
+    type Error = Error;
+
+    fn try_from(earlier: Earlier) -> Result<Self> {
+        let turn = match earlier {
+            Earlier::Question(content) => Self::asked(content),
+            Earlier::Message(Message { role, content }) => match role.as_str() {
+                "user" => Self::asked(content),
+                "assistant" => Self::answered(content),
+                _ => {
+                    let message = format!("`{role}` is not a role in `history`");
+                    return Err(Error::invalid(message).hint("use `user` or `assistant`"));
+                }
+            },
+        };
+        limited("history", &turn.content)?;
+        Ok(turn)
+    }
+}
+
 const MAX_HISTORY: usize = 128;
+
+/// Longest text beside the question, in characters.
+const MAX_TEXT: usize = 65_536;
+
+fn limited(field: &str, text: &str) -> Result<()> {
+    if text.len() > MAX_TEXT && text.chars().count() > MAX_TEXT {
+        return Err(Error::invalid(format!("a text in `{field}` is longer than {MAX_TEXT} characters")));
+    }
+    Ok(())
+}
+
+fn language_of(code: String) -> Result<String> {
+    let is_code = (2..=3).contains(&code.len()) && code.bytes().all(|byte| byte.is_ascii_lowercase());
+    if is_code {
+        Ok(code)
+    } else {
+        Err(Error::invalid(format!("`{code}` is not a language")).hint("use a code such as `de`"))
+    }
+}
 
 impl TryFrom<AskBody> for AskRequest {
     type Error = Error;
@@ -61,9 +132,14 @@ impl TryFrom<AskBody> for AskRequest {
         super::search::set("limit", body.limit, 1..=1_000, &mut request.search.limit)?;
         super::search::set("sentences", body.sentences, 1..=10, &mut request.sentences)?;
         if body.history.len() > MAX_HISTORY {
-            return Err(Error::invalid(format!("`history` holds more than {MAX_HISTORY} questions")));
+            return Err(Error::invalid(format!("`history` holds more than {MAX_HISTORY} messages")));
         }
-        request.history = body.history;
+        request.history = body.history.into_iter().map(Turn::try_from).collect::<Result<_>>()?;
+        limited("instructions", body.instructions.as_deref().unwrap_or_default())?;
+        request.instructions = body.instructions;
+        request.language = body.language.map(language_of).transpose()?;
+        request.on_failure = body.on_failure.as_deref().map(OnFailure::parse).transpose()?;
+        request.fresh = body.no_cache;
         request.insist = body.insist;
         if body.quote_only {
             request.style = AnswerStyle::Quote;
@@ -107,9 +183,47 @@ pub struct Answer {
     /// Milliseconds until the first piece of a written answer had arrived.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub first_token_ms: Option<f64>,
+    /// Sentences of a written answer for which no support was found in its sources: code points of `answer`, end exclusive.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unsupported: Vec<[usize; 2]>,
+    /// Passages that the model was given, with the numbers by which the answer cites them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<Source>,
+    /// Whether it was kept from an earlier, equal question, or shared with one at the same time, and cost nothing.
+    #[serde(default)]
+    pub cached: bool,
     /// What was left out or could not be done.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notices: Vec<String>,
+}
+
+/// A passage that a model was given.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Source {
+    /// The number by which the answer cites it.
+    pub n: u32,
+    /// The document.
+    pub document_id: String,
+    /// Its name.
+    pub name: String,
+    /// Page on which it begins, for paged formats.
+    pub page: Option<u32>,
+    /// Where it lies in the document's text, in code points, end exclusive.
+    pub span: [usize; 2],
+}
+
+/// The passages that a model is about to write from, before it does.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct Sources {
+    /// In order of their numbers.
+    pub sources: Vec<Source>,
+}
+
+impl From<lorekeep_types::Source> for Source {
+    fn from(source: lorekeep_types::Source) -> Self {
+        let lorekeep_types::Source { n, document_id, name, page, span, text: _ } = source;
+        Self { n, document_id: document_id.into(), name, page, span: span.into() }
+    }
 }
 
 /// A place in a document that supports a part of the answer.
@@ -205,6 +319,9 @@ impl From<lorekeep_types::Answer> for Answer {
             usage: answer.usage.into(),
             model: answer.model,
             first_token_ms: answer.first_token_ms,
+            unsupported: answer.unsupported.into_iter().map(Into::into).collect(),
+            sources: answer.sources.into_iter().map(Into::into).collect(),
+            cached: answer.cached,
             notices: answer.notices,
         }
     }

@@ -15,7 +15,7 @@ use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 use utoipa::ToSchema;
 
-pub use answer::{Answer, AskBody, Bridge, Citation, EntityRef, Stage, Usage};
+pub use answer::{Answer, AskBody, Bridge, Citation, Earlier, EntityRef, Message, Source, Sources, Stage, Usage};
 pub use cache::{Cache, CacheOfKind, Forgotten};
 pub use document::{
     Added, AddedDocument, Chunk, Chunks, Counts, Deleted, Document, DocumentProblem, DocumentText, Documents, Heading,

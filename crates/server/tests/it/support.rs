@@ -108,6 +108,7 @@ impl Server {
             models: None,
             cache: None,
             tokens: Arc::new(O200k::default()),
+            prompt_tokens: Arc::new(O200k::default()),
             parser: Arc::new(Parser::default()),
             clock: Arc::new(FixedClock),
             ids: Arc::new(CountedIds::default()),

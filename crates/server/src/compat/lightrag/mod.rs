@@ -16,6 +16,7 @@ mod refuse;
 mod request;
 mod service;
 mod status;
+mod stream;
 mod token;
 mod validate;
 
@@ -75,7 +76,7 @@ pub(crate) fn routes(app: &Shared) -> Router<Shared> {
 fn queries_and_graph() -> Router<Shared> {
     Router::new()
         .route("/query", post(query::query))
-        .route("/query/stream", post(query::query_stream))
+        .route("/query/stream", post(stream::query_stream))
         .route("/query/data", post(query::query_data))
         .route("/graphs", get(graph::graphs))
         .route("/graph/label/list", get(graph::labels))

@@ -1,25 +1,20 @@
-//! `/query`, `/query/stream` and `/query/data`.
+//! `/query` and `/query/data`; what both and `/query/stream` make of an answer.
 
 use std::time::Instant;
 
 use axum::Json;
-use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::http::StatusCode;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
-use futures::StreamExt as _;
-use futures::stream;
-use lorekeep_types::{Answer as Found, AnswerKind, AskRequest, Mode, Retrieval, SearchRequest};
+use lorekeep_types::{Answer as Found, AnswerKind, Mode, Retrieval, SearchRequest, Source};
 use serde::Serialize;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use super::context::{self, Reference, References};
 use super::data;
+use super::prompt;
 use super::refuse::{Answer, Fault, Refusal};
 use super::request::QueryBody;
-use super::{prompt, python};
 use crate::scope::Scope;
 use crate::state::{App, Shared};
 
@@ -32,13 +27,13 @@ struct ReferenceWithContent {
 }
 
 /// What any of the routes answers from.
-struct Outcome {
-    response: String,
-    references: References,
+pub(super) struct Outcome {
+    pub(super) response: String,
+    pub(super) references: References,
     /// Texts per reference, for `include_chunk_content`.
-    contents: Vec<Vec<String>>,
-    llm_generated: bool,
-    took_s: f64,
+    pub(super) contents: Vec<Vec<String>>,
+    pub(super) llm_generated: bool,
+    pub(super) took_s: f64,
 }
 
 /// `POST /query`.
@@ -62,20 +57,24 @@ fn with_content(one: Reference, content: Option<Vec<String>>) -> ReferenceWithCo
     ReferenceWithContent { reference_id: one.reference_id, file_path: one.file_path, content }
 }
 
-async fn answer(app: &App, scope: &mut Scope, body: &QueryBody) -> Answer<Outcome> {
+pub(super) async fn answer(app: &App, scope: &mut Scope, body: &QueryBody) -> Answer<Outcome> {
     let started = Instant::now();
     let mut outcome = if body.only_need_context || body.only_need_prompt {
         let (request, limit) = (body.search_request(), app.settings.request_timeout);
         let found = scope.within(limit, async |ctx| app.engine().search(ctx, request).await).await?;
         debugged(body, &found)
     } else {
-        let request = AskRequest { search: body.search_request(), history: body.history(), ..AskRequest::new("") };
-        let limit = app.settings.answer_timeout;
+        let (request, limit) = (body.ask_request(), app.settings.answer_timeout);
         let found = scope.within(limit, async |ctx| app.engine().ask(ctx, request).await).await?;
         answered(&found)
     };
-    outcome.took_s = (started.elapsed().as_secs_f64() * 1e3).round() / 1e3;
+    outcome.took_s = seconds(started);
     Ok(outcome)
+}
+
+/// Seconds since, to the millisecond.
+pub(super) fn seconds(started: Instant) -> f64 {
+    (started.elapsed().as_secs_f64() * 1e3).round() / 1e3
 }
 
 /// The context, or the prompt made of it, instead of an answer.
@@ -92,20 +91,43 @@ fn debugged(body: &QueryBody, found: &Retrieval) -> Outcome {
     Outcome { response, references, contents, llm_generated: false, took_s: 0.0 }
 }
 
-/// An answer with its documents numbered as references.
-fn answered(found: &Found) -> Outcome {
-    let cited = if found.kind == AnswerKind::Abstained { &[][..] } else { &found.citations };
-    let references = References::of(cited.iter().map(|citation| citation.name.as_str()));
-    let contents = references.list.iter().map(|one| {
-        cited.iter().filter(|citation| citation.name == one.file_path).map(|citation| citation.quote.clone()).collect()
-    });
-    let contents = contents.collect();
+/// An answer with its documents numbered as references: of a written one all that the model was given, of quotes those
+/// quoted.
+pub(super) fn answered(found: &Found) -> Outcome {
+    let (references, contents) = match found.kind {
+        AnswerKind::Generated => {
+            let references = References::of(found.sources.iter().map(|source| source.name.as_str()));
+            let contents = contents(&references, &found.sources);
+            (references, contents)
+        }
+        AnswerKind::Quoted => {
+            let cited = &found.citations;
+            let references = References::of(cited.iter().map(|citation| citation.name.as_str()));
+            let quotes = |one: &Reference| {
+                let of_document = cited.iter().filter(|citation| citation.name == one.file_path);
+                of_document.map(|citation| citation.quote.clone()).collect()
+            };
+            let contents = references.list.iter().map(quotes).collect();
+            (references, contents)
+        }
+        AnswerKind::Abstained => (References::of(std::iter::empty()), Vec::new()),
+    };
     let response = match found.kind {
         AnswerKind::Quoted => quoted(found, &references),
-        AnswerKind::Generated => renumbered(found, &references),
+        AnswerKind::Generated if references.list.is_empty() => found.answer.clone(),
+        AnswerKind::Generated => renumbered(&found.answer, &found.sources, &references) + &list(&references),
         AnswerKind::Abstained => found.answer.clone(),
     };
     Outcome { response, references, contents, llm_generated: found.kind == AnswerKind::Generated, took_s: 0.0 }
+}
+
+/// Texts of the passages of each reference.
+pub(super) fn contents(references: &References, sources: &[Source]) -> Vec<Vec<String>> {
+    let texts = |one: &Reference| {
+        let of_document = sources.iter().filter(|source| source.name == one.file_path);
+        of_document.map(|source| source.text.clone()).collect()
+    };
+    references.list.iter().map(texts).collect()
 }
 
 /// The quoted sentences, each with the number of its document, and the list of references at the end.
@@ -116,80 +138,20 @@ fn quoted(found: &Found, references: &References) -> String {
 }
 
 /// A written answer cites passages; on this surface a number is that of a document. The engine leaves no number that
-/// is none of its citations.
-fn renumbered(found: &Found, references: &References) -> String {
-    let mut text = found.answer.clone();
+/// is none of its sources.
+pub(super) fn renumbered(text: &str, sources: &[Source], references: &References) -> String {
+    let mut text = text.to_owned();
     // In two steps, so that a number that was put in is not taken for one to replace.
-    for citation in &found.citations {
-        text = text.replace(&format!("[{}]", citation.n), &format!("[\u{1}{}]", references.number(&citation.name)));
+    for source in sources {
+        text = text.replace(&format!("[{}]", source.n), &format!("[\u{1}{}]", references.number(&source.name)));
     }
-    let text = text.replace('\u{1}', "");
-    if references.list.is_empty() { text } else { text + &list(references) }
+    text.replace('\u{1}', "")
 }
 
-fn list(references: &References) -> String {
+/// The list of references that ends an answer.
+pub(super) fn list(references: &References) -> String {
     let rows = references.list.iter().map(|one| format!("\n- [{}] {}", one.reference_id, one.file_path));
     std::iter::once("\n\n### References\n".to_owned()).chain(rows).collect()
-}
-
-/// `POST /query/stream`: newline-delimited JSON.
-pub(super) async fn query_stream(State(app): State<Shared>, mut scope: Scope, request: Request) -> Answer<Response> {
-    let body = QueryBody::read(request, app.settings.max_json_bytes).await?;
-    // The answer is known before the first line, so a failure keeps its status instead of ending a stream of 200.
-    let outcome = answer(&app, &mut scope, &body).await?;
-    let lines = stream_lines(&body, outcome);
-    let lines = stream::iter(lines).map(|line| Ok::<_, std::convert::Infallible>(Bytes::from(line)));
-    let mut response = Body::from_stream(lines).into_response();
-    let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/x-ndjson"));
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
-    Ok(response)
-}
-
-#[derive(Serialize)]
-struct WholeLine<'a> {
-    response: &'a str,
-    llm_generated: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    references: Option<Vec<Value>>,
-}
-
-fn stream_lines(body: &QueryBody, outcome: Outcome) -> Vec<Vec<u8>> {
-    let mut lines = Vec::new();
-    if body.include_progress {
-        lines.extend(body.progress().iter().map(|step| python::line(&json!({ "progress": step }))));
-    }
-    let references = body.include_references.then(|| {
-        let rows = outcome.references.list.iter().zip(&outcome.contents);
-        rows.map(|(one, texts)| stream_reference(one, body.include_chunk_content.then_some(texts))).collect::<Vec<_>>()
-    });
-    let debug = body.only_need_context || body.only_need_prompt;
-    if debug || !body.stream {
-        let line = WholeLine { response: &outcome.response, llm_generated: outcome.llm_generated, references };
-        lines.push(python::line(&line));
-    } else {
-        if let Some(references) = references {
-            lines.push(python::line(&json!({ "references": references })));
-        }
-        let line = WholeLine { response: &outcome.response, llm_generated: outcome.llm_generated, references: None };
-        lines.push(python::line(&line));
-    }
-    if body.include_progress {
-        lines.push(python::line(&json!({ "response_time": outcome.took_s })));
-    }
-    lines
-}
-
-/// A reference in a stream: without `content` unless it was asked for.
-fn stream_reference(one: &Reference, content: Option<&Vec<String>>) -> Value {
-    let mut row = Map::new();
-    row.insert("reference_id".to_owned(), json!(one.reference_id));
-    row.insert("file_path".to_owned(), json!(one.file_path));
-    if let Some(content) = content {
-        row.insert("content".to_owned(), json!(content));
-    }
-    Value::Object(row)
 }
 
 /// `POST /query/data`: what was retrieved, as data. Validation faults are 400 here, and here only.

@@ -1,7 +1,7 @@
 //! The body of LightRAG's query routes.
 
 use axum::extract::Request;
-use lorekeep_types::{Keywords, Mode, SearchRequest};
+use lorekeep_types::{AskRequest, Keywords, Mode, SearchRequest, Turn};
 use serde_json::{Value, json};
 
 use super::refuse::{Answer, Fault};
@@ -110,10 +110,27 @@ impl QueryBody {
         }
     }
 
-    /// Earlier questions of the conversation.
-    pub(super) fn history(&self) -> Vec<String> {
-        let asked = self.conversation.iter().filter(|message| message.get("role") == Some(&json!("user")));
-        asked.filter_map(|message| message.get("content").and_then(Value::as_str).map(str::to_owned)).collect()
+    pub(super) fn ask_request(&self) -> AskRequest {
+        AskRequest {
+            search: self.search_request(),
+            history: self.history(),
+            instructions: Some(self.user_prompt.clone()).filter(|wanted| !wanted.is_empty()),
+            form: Some(self.response_type.clone()),
+            ..AskRequest::new("")
+        }
+    }
+
+    /// What was said before by either side; messages of other roles are none of the conversation.
+    fn history(&self) -> Vec<Turn> {
+        let turn = |message: &Value| {
+            let content = message.get("content").and_then(Value::as_str)?;
+            match message.get("role").and_then(Value::as_str)? {
+                "user" => Some(Turn::asked(content)),
+                "assistant" => Some(Turn::answered(content)),
+                _ => None,
+            }
+        };
+        self.conversation.iter().filter_map(turn).collect()
     }
 
     /// The steps that LightRAG's progress lines name, as far as this mode takes them.

@@ -1,0 +1,275 @@
+//! Which sentence of a passage supports a statement, and which statements no passage supports.
+//!
+//! A statement is supported when its words stand close together in a passage. That tells plainly unsupported statements
+//! from supported ones and no more: it does not see a denial, and a statement in other words than its source is saved by
+//! the embedder only. So marks say "no support found", never "wrong".
+
+use std::collections::{BTreeSet, HashSet};
+use std::ops::Range;
+
+use lorekeep_text::{self as text, Form};
+use lorekeep_types::{ByteSpan, CharSpan, Citation, EmbeddingModel, Evidence, Result, StoredChunk, char_span};
+
+use super::places::Places;
+
+/// Statements with fewer different words are not judged.
+const LEAST_WORDS: usize = 3;
+
+/// Sentences of a passage read together.
+const WINDOW: usize = 3;
+
+/// Share of a statement's words that must stand in one window of a passage it cites.
+const LEAST_SHARE: f32 = 0.5;
+
+/// The same for a passage that it does not cite.
+const LEAST_SHARE_UNCITED: f32 = 0.6;
+
+/// Cosine of a statement with a sentence from which on it counts as supported whatever its words.
+const LEAST_COSINE: f32 = 0.72;
+
+/// Factor for a number that the window does not hold: with it, no statement reaches the least share.
+const NUMBER_MISSING: f32 = 0.5;
+
+/// A statement of an answer.
+struct Claim {
+    /// Bytes of the answer.
+    span: Range<usize>,
+    terms: HashSet<String>,
+    cites: Vec<u32>,
+    /// Whether it says enough to be judged.
+    judged: bool,
+}
+
+/// A passage as sentences.
+struct Sentences {
+    n: u32,
+    spans: Vec<Range<usize>>,
+    terms: Vec<HashSet<String>>,
+}
+
+/// What was found out about an answer.
+pub(super) struct Judged {
+    claims: Vec<Claim>,
+    sources: Vec<Sentences>,
+    pub(super) unsupported: Vec<CharSpan>,
+    /// Whether the answer's language is not that of its sources, so that words cannot be compared.
+    foreign: bool,
+}
+
+impl Judged {
+    pub(super) fn notice(&self) -> Option<String> {
+        if self.foreign {
+            return Some("support was not checked: the answer is in another language than its passages".to_owned());
+        }
+        match self.unsupported.len() {
+            0 => None,
+            1 => Some("no support was found in the passages for 1 sentence of the answer; it is marked".to_owned()),
+            many => Some(format!(
+                "no support was found in the passages for {many} sentences of the answer; they are marked"
+            )),
+        }
+    }
+}
+
+/// Judges every statement of an answer against the passages.
+///
+/// # Errors
+/// When the embedder fails.
+pub(super) fn judge(
+    answer: &str,
+    passages: &[(u32, Evidence)],
+    embedder: Option<&dyn EmbeddingModel>,
+) -> Result<Judged> {
+    let language = text::language_of(answer);
+    let foreign = is_foreign(language, passages);
+    let claims = claims(answer, language);
+    let sources: Vec<Sentences> = passages.iter().map(|(n, one)| sentences(*n, &one.chunk, language)).collect();
+    let doubtful = |claim: &&Claim| claim.judged && !by_words(claim, &sources);
+    let mut unsupported: Vec<Range<usize>> = Vec::new();
+    if !foreign {
+        let doubted: Vec<&Claim> = claims.iter().filter(doubtful).collect();
+        unsupported = by_nearness(answer, &doubted, passages, &sources, embedder)?;
+    }
+    let unsupported =
+        unsupported.into_iter().map(|span| char_span(answer, ByteSpan::new(span.start, span.end))).collect();
+    Ok(Judged { claims, sources, unsupported, foreign })
+}
+
+fn is_foreign(language: Option<&str>, passages: &[(u32, Evidence)]) -> bool {
+    let of_passages = || passages.iter().filter_map(|(_, one)| one.chunk.metadata.language.as_deref());
+    language.is_some_and(|language| of_passages().next().is_some() && !of_passages().any(|other| other == language))
+}
+
+fn claims(answer: &str, language: Option<&str>) -> Vec<Claim> {
+    let spans = text::sentences(answer).into_iter();
+    spans
+        .filter_map(|span| Some((answer.get(span.clone())?, span)))
+        .map(|(said, span)| {
+            let own = text::without_citations(said);
+            let own = own.trim();
+            let terms: HashSet<String> = text::lexical_tokens(own, language, Form::Folded).into_iter().collect();
+            let is_statement = !own.ends_with(['?', ':', '？', '：']) && !own.starts_with('#');
+            let judged = is_statement && terms.len() >= LEAST_WORDS;
+            Claim { span, terms, cites: numbers(said), judged }
+        })
+        .collect()
+}
+
+fn numbers(said: &str) -> Vec<u32> {
+    said.split('[').skip(1).filter_map(|part| part.split_once(']')?.0.parse().ok()).collect()
+}
+
+fn sentences(n: u32, chunk: &StoredChunk, language: Option<&str>) -> Sentences {
+    let whole = chunk.chunk.text.as_str();
+    let language = chunk.metadata.language.as_deref().or(language);
+    let spans = text::sentences(whole);
+    let terms = spans
+        .iter()
+        .map(|span| text::lexical_tokens(whole.get(span.clone()).unwrap_or_default(), language, Form::Folded))
+        .map(|terms| terms.into_iter().collect());
+    Sentences { n, terms: terms.collect(), spans }
+}
+
+fn by_words(claim: &Claim, sources: &[Sentences]) -> bool {
+    sources.iter().any(|source| {
+        let least = if claim.cites.contains(&source.n) { LEAST_SHARE } else { LEAST_SHARE_UNCITED };
+        source.terms.len().checked_sub(1).is_some_and(|last| (0..=last).any(|at| share(claim, source, at) >= least))
+    })
+}
+
+/// Share of the statement's words in the window from a sentence on; each number that it lacks lowers it.
+fn share(claim: &Claim, source: &Sentences, at: usize) -> f32 {
+    let window = source.terms.get(at..source.terms.len().min(at + WINDOW)).unwrap_or_default();
+    let holds = |term: &String| window.iter().any(|terms| terms.contains(term));
+    let found = claim.terms.iter().filter(|term| holds(term)).count();
+    let share = found as f32 / claim.terms.len().max(1) as f32;
+    let is_number = |term: &&String| term.len() > 1 && term.bytes().all(|byte| byte.is_ascii_digit());
+    let missing = claim.terms.iter().filter(is_number).filter(|term| !holds(term)).count();
+    if missing > 0 { share * NUMBER_MISSING } else { share }
+}
+
+/// Of statements whose words stand in no passage, those that no sentence is near to in meaning either.
+fn by_nearness(
+    answer: &str,
+    doubted: &[&Claim],
+    passages: &[(u32, Evidence)],
+    sources: &[Sentences],
+    embedder: Option<&dyn EmbeddingModel>,
+) -> Result<Vec<Range<usize>>> {
+    let english = |embedder: &&dyn EmbeddingModel| text::language_of(answer).is_none_or(|code| embedder.covers(code));
+    let Some(embedder) = embedder.filter(|_| !doubted.is_empty()).filter(english) else {
+        return Ok(doubted.iter().map(|claim| claim.span.clone()).collect());
+    };
+    let said: Vec<&str> = doubted.iter().map(|claim| answer.get(claim.span.clone()).unwrap_or_default()).collect();
+    let of_passage = |(source, (_, one)): (&Sentences, &(u32, Evidence))| {
+        let whole = one.chunk.chunk.text.clone();
+        source.spans.iter().filter_map(move |span| whole.get(span.clone()).map(str::to_owned)).collect::<Vec<_>>()
+    };
+    let evidence: Vec<String> = sources.iter().zip(passages).flat_map(of_passage).collect();
+    let evidence: Vec<&str> = evidence.iter().map(String::as_str).collect();
+    let (said, evidence) = (embedder.embed(&said)?, embedder.embed(&evidence)?);
+    let near = |one: &[f32]| {
+        evidence.iter().any(|other| one.iter().zip(other).map(|(a, b)| a * b).sum::<f32>() >= LEAST_COSINE)
+    };
+    // A number that no passage holds is not made true by nearness.
+    let holds_number = |claim: &Claim| {
+        let mut numbers =
+            claim.terms.iter().filter(|term| term.len() > 1 && term.bytes().all(|byte| byte.is_ascii_digit()));
+        numbers.all(|term| sources.iter().any(|source| source.terms.iter().any(|terms| terms.contains(term))))
+    };
+    let rows = doubted.iter().zip(&said);
+    let unsupported = rows.filter(|(claim, vector)| !near(vector) || !holds_number(claim));
+    Ok(unsupported.map(|(claim, _)| claim.span.clone()).collect())
+}
+
+/// The sentences that support what is cited: for each number the one nearest in words to the first statement citing it.
+///
+/// # Errors
+/// When a document cannot be read.
+pub(super) fn cite(
+    places: &mut Places<'_>,
+    judged: &Judged,
+    numbers: &BTreeSet<u32>,
+    passages: &[(u32, Evidence)],
+) -> Result<Vec<Citation>> {
+    let mut citations = Vec::with_capacity(numbers.len());
+    for n in numbers {
+        let Some((_, evidence)) = passages.iter().find(|(known, _)| known == n) else { continue };
+        let Some(source) = judged.sources.iter().find(|source| source.n == *n) else { continue };
+        let none = HashSet::new();
+        let claim = judged.claims.iter().find(|claim| claim.cites.contains(n));
+        let span = best(claim.map_or(&none, |claim| &claim.terms), source, &evidence.chunk);
+        citations.push(citation(places, *n, evidence, &span)?);
+    }
+    Ok(citations)
+}
+
+/// The sentences nearest in words to a question, one a passage, numbered from 1: what is shown beside an abstention.
+///
+/// # Errors
+/// When a document cannot be read.
+pub(super) fn closest(
+    places: &mut Places<'_>,
+    question: &str,
+    passages: &[(u32, Evidence)],
+    most: usize,
+) -> Result<Vec<Citation>> {
+    let language = text::language_of(question);
+    let terms: HashSet<String> = text::lexical_tokens(question, language, Form::Folded).into_iter().collect();
+    let numbered = (1..).zip(passages.iter().take(most));
+    numbered
+        .map(|(n, (_, evidence))| {
+            let span = best(&terms, &sentences(n, &evidence.chunk, language), &evidence.chunk);
+            citation(places, n, evidence, &span)
+        })
+        .collect()
+}
+
+/// The sentence that shares most words, the earlier of equals.
+fn best(terms: &HashSet<String>, source: &Sentences, chunk: &StoredChunk) -> Range<usize> {
+    let shared = |at: &usize| source.terms.get(*at).map_or(0, |own| own.intersection(terms).count());
+    let found = (0..source.spans.len()).rev().max_by_key(shared);
+    found.and_then(|at| source.spans.get(at).cloned()).unwrap_or(0..chunk.chunk.text.len())
+}
+
+fn citation(places: &mut Places<'_>, n: u32, evidence: &Evidence, span: &Range<usize>) -> Result<Citation> {
+    let chunk = &evidence.chunk;
+    let place = places.find(chunk, span, true)?;
+    Ok(Citation {
+        n,
+        document_id: chunk.document.clone(),
+        name: chunk.document_name.clone(),
+        version: chunk.version,
+        page: place.page,
+        span: place.span,
+        quote: place.quote,
+        score: evidence.score,
+        bridge: None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::super::places::tests::{TEXT, chunk};
+    use super::*;
+
+    fn unsupported(answer: &str) -> Vec<String> {
+        let chunk = chunk(ByteSpan::new(0, TEXT.len()), 0, None);
+        let evidence = Evidence { chunk, score: 1.0, reasons: Vec::new() };
+        let judged = judge(answer, &[(1, evidence)], None).unwrap();
+        let letters: Vec<char> = answer.chars().collect();
+        judged.unsupported.iter().map(|span| letters[span.start..span.end].iter().collect()).collect()
+    }
+
+    #[test]
+    fn words_and_numbers_of_one_place_support_a_statement() {
+        assert!(unsupported("Zoë Lind sold the mill to Åke in 1923 [1]. It burned down in 1931 [1].").is_empty());
+        let wrong = "Zoë Lind sold the mill to Åke in 1887 [1].";
+        assert_eq!(unsupported(wrong), [wrong]);
+        let strange = "Its owner kept forty purple elephants there.";
+        assert_eq!(unsupported(&format!("The mill burned down in 1931 [1]. {strange}")), [strange]);
+        assert!(unsupported("Do you want to know more about its elephants?").is_empty());
+    }
+}
