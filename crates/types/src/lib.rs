@@ -23,6 +23,7 @@ mod models;
 mod parser;
 mod phrase_graph;
 mod query;
+mod resident;
 mod secret;
 mod snapshot;
 mod span;
@@ -70,6 +71,7 @@ pub use query::{
     Answer, AnswerKind, AnswerStyle, AskRequest, BridgeSentence, Citation, EntityRef, Evidence, Keywords, Mode,
     OnFailure, Reason, Retrieval, SearchRequest, Source, Turn,
 };
+pub use resident::{PromptModel, ResidentEmbedder, ResidentFigures, ResidentModel};
 pub use secret::Secret;
 pub use snapshot::{CorpusStats, LexicalField, ScoredChunk, Snapshot, VectorKind};
 pub use span::{ByteSpan, CharSpan, char_span};

@@ -95,6 +95,7 @@ const PROVIDER_KINDS: &[&str] = &[
     "cohere",
     "jina",
     "tei",
+    "local",
 ];
 
 /// Every key, in the order in which they are shown. `*` stands for a name of the user's choice, which may hold dots.
@@ -384,6 +385,18 @@ pub static KEYS: &[Key] = &[
         kind: Kind::Choice(&["plain", "llama3"]),
         default: "",
         help: "local `/v1/generate`: how a conversation becomes one prompt",
+    },
+    Key {
+        path: "providers.*.path",
+        kind: Kind::Folder,
+        default: "",
+        help: "local: the model's folder, or its .gguf file",
+    },
+    Key {
+        path: "providers.*.context",
+        kind: Kind::Number(16, 1_000_000),
+        default: "",
+        help: "local: tokens of a prompt and its answer together; empty means 8192",
     },
     Key {
         path: "providers.*.num_ctx",

@@ -11,7 +11,7 @@ use lorekeep_models::provider::http::{Pool, Timeouts};
 use lorekeep_types::{BudgetAction, BudgetRule, BudgetScope, BudgetWindow, ModelId, Role, Secret, UnknownPrice};
 
 use super::layers::Layers;
-use super::resolve::decimal;
+use super::resolve::{decimal, expand};
 
 /// The name of the provider that `llm.*` describes.
 const MAIN: &str = "llm";
@@ -81,7 +81,11 @@ fn providers(layers: &Layers, environment: &[(String, String)]) -> Result<Vec<Pr
                 .map_err(|_| anyhow!("`providers.{name}` needs `kind` or `base_url`: nothing else says where it is"))?,
             (None, Some(url)) => ProviderKind::of_address(url),
         };
-        let options = kind.options().iter().filter_map(|key| Some(((*key).to_owned(), value(key)?.to_owned())));
+        let option = |key: &str| {
+            let written = value(key)?;
+            Some(if key == "path" { expand(written).display().to_string() } else { written.to_owned() })
+        };
+        let options = kind.options().iter().filter_map(|key| Some(((*key).to_owned(), option(key)?)));
         providers.push(ProviderSettings {
             name: name.to_owned(),
             kind,

@@ -163,7 +163,7 @@ fn faults(layers: &Layers) -> Vec<String> {
 }
 
 /// Replaces a leading `~`.
-fn expand(path: &str) -> PathBuf {
+pub(super) fn expand(path: &str) -> PathBuf {
     match path.strip_prefix("~/") {
         Some(rest) => std::env::home_dir().map_or_else(|| PathBuf::from(path), |home| home.join(rest)),
         None => PathBuf::from(path),

@@ -6,6 +6,7 @@ use lorekeep_types::{
     Capabilities, ChatModel, EmbeddingProvider, Error, ErrorCode, ModelId, RerankModel, Result, Secret,
 };
 
+use super::local::{self, Local};
 use super::settings::{GatewaySettings, ProviderKind, ProviderSettings};
 use crate::provider::anthropic::Anthropic;
 use crate::provider::auth::{Authorize, Key};
@@ -37,6 +38,20 @@ const AZURE_VERSION: &str = "2024-10-21";
 #[derive(Clone)]
 pub struct Provider {
     settings: Arc<ProviderSettings>,
+    reach: Reach,
+}
+
+/// Where a provider's models are.
+#[derive(Clone)]
+enum Reach {
+    /// Behind an address.
+    Wire(Arc<Wire>),
+    /// In this process.
+    Here(Local),
+}
+
+/// The way to an address.
+struct Wire {
     http: Http,
     auth: Arc<dyn Authorize>,
 }
@@ -47,25 +62,34 @@ impl Provider {
     /// # Errors
     /// `Configuration` that names the missing or unusable setting.
     pub fn new(settings: &ProviderSettings, gateway: &GatewaySettings) -> Result<Self> {
+        let shared = Arc::new(settings.clone());
+        if settings.kind == ProviderKind::Local {
+            return Ok(Self { settings: shared, reach: Reach::Here(Local::new(settings, gateway)?) });
+        }
         let http = client(settings, &settings.address()?, gateway)?;
         let auth = credential(settings, gateway)?;
-        let provider = Self { settings: Arc::new(settings.clone()), http, auth };
+        let provider = Self { settings: shared, reach: Reach::Wire(Arc::new(Wire { http, auth })) };
         if provider.capabilities().chat {
             provider.chat_wire()?;
         }
         Ok(provider)
     }
 
-    /// The address.
-    #[must_use]
-    pub fn base_url(&self) -> &str {
-        self.http.base_url()
+    /// The client and the credential, for requests that are no calls of a model.
+    ///
+    /// # Errors
+    /// `CapabilityMissing` for models in this process, which need neither.
+    pub(super) fn parts(&self) -> Result<(&Http, &Arc<dyn Authorize>)> {
+        match &self.reach {
+            Reach::Wire(wire) => Ok((&wire.http, &wire.auth)),
+            Reach::Here(_) => Err(self.lacks("address")),
+        }
     }
 
-    /// The client and the credential, for requests that are no calls of a model.
+    /// Calls of one of its models at once, where the kind sets that.
     #[must_use]
-    pub(super) fn parts(&self) -> (&Http, &Arc<dyn Authorize>) {
-        (&self.http, &self.auth)
+    pub(super) fn places(&self) -> Option<usize> {
+        matches!(self.reach, Reach::Here(_)).then_some(local::PLACES)
     }
 
     /// Where the provider lists its models, if its kind does.
@@ -100,8 +124,11 @@ impl Provider {
     /// # Errors
     /// `CapabilityMissing` when the kind has none.
     pub fn chat(&self, model: &str) -> Result<Arc<dyn ChatModel>> {
-        let (wire, id) = (self.chat_wire()?, self.id(model));
-        Ok(Arc::new(HttpChat::new(id, wire, self.http.clone(), Arc::clone(&self.auth))))
+        if let Reach::Here(local) = &self.reach {
+            return local.chat(self.id(model));
+        }
+        let (wire, id, (http, auth)) = (self.chat_wire()?, self.id(model), self.parts()?);
+        Ok(Arc::new(HttpChat::new(id, wire, http.clone(), Arc::clone(auth))))
     }
 
     /// An embedding model.
@@ -109,8 +136,11 @@ impl Provider {
     /// # Errors
     /// `CapabilityMissing` when the kind has none.
     pub fn embed(&self, model: &str) -> Result<Arc<dyn EmbeddingProvider>> {
-        let (wire, id) = (self.embed_wire()?, self.id(model));
-        Ok(Arc::new(HttpEmbed::new(id, wire, self.http.clone(), Arc::clone(&self.auth))))
+        if let Reach::Here(local) = &self.reach {
+            return local.embed(self.id(model));
+        }
+        let (wire, id, (http, auth)) = (self.embed_wire()?, self.id(model), self.parts()?);
+        Ok(Arc::new(HttpEmbed::new(id, wire, http.clone(), Arc::clone(auth))))
     }
 
     /// A reranking model.
@@ -125,8 +155,8 @@ impl Provider {
             ProviderKind::WatsonX => Arc::new(WatsonxRerank::new(self.version(VERSION), self.scope()?)),
             _ => return Err(self.lacks("reranking")),
         };
-        let id = self.id(model);
-        Ok(Arc::new(HttpRerank::new(id, wire, self.http.clone(), Arc::clone(&self.auth))))
+        let (id, (http, auth)) = (self.id(model), self.parts()?);
+        Ok(Arc::new(HttpRerank::new(id, wire, http.clone(), Arc::clone(auth))))
     }
 
     fn chat_wire(&self) -> Result<Arc<dyn ChatWire>> {
@@ -143,9 +173,11 @@ impl Provider {
             ProviderKind::Generate => Arc::new(Generate { template: self.template()? }),
             ProviderKind::Perplexity => Arc::new(Perplexity { form: Form::Chat }),
             ProviderKind::PerplexityAgent => Arc::new(Perplexity { form: Form::Responses }),
-            ProviderKind::Embeddings | ProviderKind::Cohere | ProviderKind::Jina | ProviderKind::Tei => {
-                return Err(self.lacks("chat"));
-            }
+            ProviderKind::Embeddings
+            | ProviderKind::Cohere
+            | ProviderKind::Jina
+            | ProviderKind::Tei
+            | ProviderKind::Local => return Err(self.lacks("chat")),
         })
     }
 
@@ -225,6 +257,7 @@ pub fn capabilities(kind: ProviderKind) -> Capabilities {
         ProviderKind::Perplexity | ProviderKind::PerplexityAgent => Capabilities { web: true, ..chat },
         ProviderKind::Generate => Capabilities { chat: true, ..Capabilities::default() },
         ProviderKind::Embeddings => Capabilities { embed: true, ..Capabilities::default() },
+        ProviderKind::Local => Capabilities { chat: true, stream: true, embed: true, ..Capabilities::default() },
         ProviderKind::Cohere | ProviderKind::Jina | ProviderKind::Tei => {
             Capabilities { rerank: true, ..Capabilities::default() }
         }

@@ -2,6 +2,7 @@
 //! moment; calls under way go on with what they began with.
 
 pub mod build;
+mod local;
 pub mod settings;
 mod trial;
 
@@ -117,7 +118,8 @@ impl Gateway {
         let prices = Arc::clone(&self.settings.prices);
         let meter = Meter::new(id.clone(), Arc::clone(&self.ledger), prices, Arc::clone(&self.clock))
             .reserving(!self.settings.budgets.is_empty());
-        let guard = Guard::new(id.clone(), self.settings.concurrent, self.settings.attempts, meter);
+        let places = self.provider(id).ok().and_then(Provider::places).unwrap_or(self.settings.concurrent);
+        let guard = Guard::new(id.clone(), places, self.settings.attempts, meter);
         state.guards.insert(id.clone(), guard.clone());
         guard
     }

@@ -60,11 +60,14 @@ pub struct ProviderSettings {
 }
 
 impl ProviderSettings {
-    /// The address.
+    /// The address; the path of a model in this process.
     ///
     /// # Errors
     /// `Configuration` when neither the settings nor the kind have one.
     pub fn address(&self) -> Result<String> {
+        if self.kind == ProviderKind::Local {
+            return self.option("path").map(str::to_owned).ok_or_else(|| self.lacks("path"));
+        }
         let own = self.base_url.clone().filter(|url| !url.is_empty());
         own.or_else(|| self.kind.default_url().map(str::to_owned)).ok_or_else(|| self.lacks("base_url"))
     }
@@ -125,11 +128,13 @@ pub enum ProviderKind {
     Jina,
     /// Hugging Face Text Embeddings Inference, as a reranker.
     Tei,
+    /// A model in this process; needs a build with `local-models`.
+    Local,
 }
 
 impl ProviderKind {
     /// Every kind.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 16] = [
         Self::OpenAi,
         Self::Compatible,
         Self::OpenRouter,
@@ -145,6 +150,7 @@ impl ProviderKind {
         Self::Cohere,
         Self::Jina,
         Self::Tei,
+        Self::Local,
     ];
 
     /// Its name in the configuration.
@@ -166,6 +172,7 @@ impl ProviderKind {
             Self::Cohere => "cohere",
             Self::Jina => "jina",
             Self::Tei => "tei",
+            Self::Local => "local",
         }
     }
 
@@ -214,7 +221,7 @@ impl ProviderKind {
             Self::Perplexity | Self::PerplexityAgent => Some("https://api.perplexity.ai"),
             Self::Cohere => Some("https://api.cohere.com/v2"),
             Self::Jina => Some("https://api.jina.ai/v1"),
-            Self::Compatible | Self::Azure | Self::Embeddings | Self::Tei => None,
+            Self::Compatible | Self::Azure | Self::Embeddings | Self::Tei | Self::Local => None,
         }
     }
 
@@ -227,6 +234,7 @@ impl ProviderKind {
             Self::Ollama => &["num_ctx", "keep_alive"],
             Self::WatsonX => &["project_id", "space_id", "api_version", "iam_url"],
             Self::Generate => &["template"],
+            Self::Local => &["path", "context"],
             _ => &[],
         }
     }
@@ -234,7 +242,7 @@ impl ProviderKind {
     /// Whether a call leaves this machine or its network for a vendor, who needs a key.
     #[must_use]
     pub const fn is_hosted(self) -> bool {
-        !matches!(self, Self::Compatible | Self::Ollama | Self::Generate | Self::Embeddings | Self::Tei)
+        !matches!(self, Self::Compatible | Self::Ollama | Self::Generate | Self::Embeddings | Self::Tei | Self::Local)
     }
 }
 

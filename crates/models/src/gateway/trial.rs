@@ -88,7 +88,7 @@ impl Gateway {
     async fn listed(&self, model: &ModelId) -> Result<Vec<String>> {
         let provider = self.provider(model)?;
         let Some(path) = provider.list_path() else { return Ok(Vec::new()) };
-        let (http, auth) = provider.parts();
+        let (http, auth) = provider.parts()?;
         let call = Call {
             deadline: Some(Instant::now() + Duration::from_secs(10)),
             ..Call::new("list", WorkspaceName::default_workspace(), "model-test")

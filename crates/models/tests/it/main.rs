@@ -13,6 +13,10 @@ mod gemini;
 mod generate;
 mod iam;
 mod kept;
+#[cfg(feature = "local-models")]
+mod local;
+#[cfg(not(feature = "local-models"))]
+mod local_missing;
 mod ollama;
 mod openai;
 mod perplexity;
