@@ -134,11 +134,8 @@ fn engine_settings(config: &Config) -> Result<EngineSettings> {
 }
 
 fn server_settings(config: &Config) -> ServerSettings {
-    let host = config.bind.rsplit_once(':').map_or(config.bind.as_str(), |(host, _)| host);
-    let address = host.trim_matches(['[', ']']);
-    let loopback = address == "localhost" || address.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback());
     ServerSettings {
-        loopback,
+        loopback: is_loopback(&config.bind),
         max_upload_bytes: config.max_body_bytes,
         max_upload_memory: config.max_body_bytes.saturating_mul(2),
         max_concurrent_requests: config.max_concurrent_requests,
@@ -147,6 +144,13 @@ fn server_settings(config: &Config) -> ServerSettings {
         grace: GRACE,
         ..ServerSettings::default()
     }
+}
+
+/// Whether `HOST:PORT` is reached from this machine only.
+pub fn is_loopback(bind: &str) -> bool {
+    let host = bind.rsplit_once(':').map_or(bind, |(host, _)| host);
+    let address = host.trim_matches(['[', ']']);
+    address == "localhost" || address.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
 }
 
 /// Who holds a data folder.
@@ -204,7 +208,8 @@ async fn sweep(ledger: Arc<dyn Ledger>) {
     }
 }
 
-async fn stop_signal() {
+/// Resolves on Ctrl-C or SIGTERM.
+pub async fn stop_signal() {
     let interrupt = tokio::signal::ctrl_c();
     let terminate = async {
         match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {

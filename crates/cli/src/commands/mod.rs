@@ -14,6 +14,7 @@ pub mod graph;
 pub mod jobs;
 pub mod meta;
 pub mod model;
+pub mod model_serve;
 pub mod reindex;
 pub mod search;
 pub mod serve;

@@ -8,7 +8,7 @@ use lorekeep_types::{Error, ModelId, Role};
 use serde_json::{Value, json};
 
 use crate::app::App;
-use crate::commands::config;
+use crate::commands::{config, model_serve};
 use crate::output::{self, Exit, Style, styled};
 
 /// Subcommands of `model`.
@@ -22,6 +22,8 @@ pub enum Model {
     Set(Set),
     /// Show and set prices
     Price(Price),
+    /// Serve a model of a folder to other programs (in builds with `local-models`)
+    Serve(model_serve::ModelServe),
 }
 
 /// Arguments of `model test`.
@@ -68,6 +70,7 @@ pub async fn run(app: &App, args: &Model) -> Result<Exit> {
         Model::Test(args) => test(app, args).await,
         Model::Set(args) => set(app, args).await,
         Model::Price(args) => price(app, args),
+        Model::Serve(args) => model_serve::run(app, args).await,
     }
 }
 

@@ -96,6 +96,11 @@ pub struct Server {
 }
 
 impl Server {
+    #[cfg(feature = "local-models")]
+    pub fn new(child: Child, url: String) -> Self {
+        Self { child, url }
+    }
+
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
@@ -113,13 +118,14 @@ impl Server {
         self.child.wait().unwrap().success()
     }
 
-    pub fn api(&self) -> Api {
+    pub fn client(&self) -> reqwest::Client {
         // Another test of this process may have installed it already.
         let _ = rustls::crypto::ring::default_provider().install_default();
-        Api {
-            base: self.url.clone(),
-            client: reqwest::Client::builder().timeout(Duration::from_secs(60)).build().unwrap(),
-        }
+        reqwest::Client::builder().timeout(Duration::from_secs(60)).build().unwrap()
+    }
+
+    pub fn api(&self) -> Api {
+        Api { base: self.url.clone(), client: self.client() }
     }
 }
 

@@ -13,6 +13,7 @@ mod commands;
 mod fetching;
 mod harness;
 mod kill;
+mod model_serve;
 mod models;
 mod samples;
 mod serving;

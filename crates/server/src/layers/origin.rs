@@ -19,11 +19,15 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Refuses what comes from another site.
 pub(crate) async fn guard(State(app): State<Shared>, request: Request, next: Next) -> Response {
-    let host = host_of(&request);
-    match check(&app.settings, request.method(), request.headers(), host.as_deref()) {
+    match admits(&app.settings, &request) {
         Ok(()) => next.run(request).await,
         Err(error) => ApiError::from(error).into_response(),
     }
+}
+
+/// Whether a request may come from where it comes.
+pub(crate) fn admits(settings: &ServerSettings, request: &Request) -> Result<()> {
+    check(settings, request.method(), request.headers(), host_of(request).as_deref())
 }
 
 fn host_of(request: &Request) -> Option<String> {

@@ -14,6 +14,7 @@ mod documents;
 mod graph;
 mod jobs;
 mod lightrag;
+mod model_server;
 mod page;
 mod server;
 mod support;
