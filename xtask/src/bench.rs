@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use crate::run::{cargo, output, root, run, target};
 
 mod gateway;
+mod local;
 mod peer;
 mod scale;
 
@@ -23,8 +24,8 @@ const SETS: [&str; 6] = ["musique", "musique_volumes", "policyqa", "tydi_en", "t
 /// The set that speed is measured on: 6,119 passages.
 const SPEED_SET: &str = "2wiki";
 
-/// Runs the parts asked for: `quality`, `speed`, `scale`, `peer`, `gateway`, `plot` (draws `scale` again); the first
-/// two by default.
+/// Runs the parts asked for: `quality`, `speed`, `scale`, `peer`, `gateway`, `local`, `plot` (draws `scale` again); the
+/// first two by default.
 pub fn run_all(arguments: &[String]) -> Result<()> {
     let value_of = |flag: &str| {
         let at = arguments.iter().position(|word| word == flag)?;
@@ -37,6 +38,11 @@ pub fn run_all(arguments: &[String]) -> Result<()> {
         .map(String::as_str)
         .filter(|word| matches!(*word, "quality" | "speed" | "scale" | "peer" | "gateway" | "plot"))
         .collect();
+    if arguments.iter().any(|word| word == "local") {
+        let model = value_of("--model").context("name MiniLM's folder with --model")?;
+        let python = value_of("--python").unwrap_or_else(|| PathBuf::from("python3"));
+        return local::measure(&python, &model, &data.join(SPEED_SET));
+    }
     let parts = if asked.is_empty() { vec!["quality", "speed"] } else { asked };
     if arguments.first().is_some_and(|word| word == "gateway-here") {
         let only: Vec<&str> = arguments.iter().skip(1).map(String::as_str).collect();

@@ -7,6 +7,8 @@ mod bench;
 mod ci;
 mod codegen;
 mod fuzz;
+#[cfg(feature = "local-models")]
+mod local;
 mod run;
 mod tidy;
 
@@ -20,6 +22,8 @@ const HELP: &str = "cargo xtask TASK
   bench [PART…]     measure: quality, speed (the default), scale, gateway, peer (LightRAG in the same run)
   fuzz [TARGET…] [--seconds N]
                     mutate inputs of the parsers, the text analysis and the archive until something breaks (60 s each)";
+  bench [PART…]     measure: quality, speed (the default), scale, peer (LightRAG in the same run), gateway,
+                    local (MiniLM and a random Llama in this process; --model DIR --python PYTHON)";
 
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
@@ -30,6 +34,8 @@ fn main() -> ExitCode {
         Some("codegen") => codegen::run(rest.iter().any(|word| word == "--check")),
         Some("fuzz") => fuzz::run_all(rest),
         Some("bench") => bench::run_all(rest),
+        #[cfg(feature = "local-models")]
+        Some("local") => local::measure(rest),
         _ => {
             println!("{HELP}");
             return ExitCode::from(2);
