@@ -95,7 +95,7 @@ fn release() -> Result<()> {
 
 /// Models in this process, which no other step builds: only what the feature changes is checked and tested again.
 fn local() -> Result<()> {
-    let built = ["-p", "lorekeep-models", "-p", "lorekeep", "--features", "lorekeep/local-models"];
+    let built = ["--workspace", "--features", "lorekeep/local-models"];
     let lint = [&["clippy", "--all-targets"][..], &built, &["--", "-D", "warnings"]].concat();
     run(&root(), &cargo(), &lint)?;
     let test = [&["test", "--quiet"][..], &built, &["--", "local", "model_serve"]].concat();
