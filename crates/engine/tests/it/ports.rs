@@ -9,7 +9,7 @@ use lorekeep_engine::{AddRequest, AnswerSettings, ChunkSettings, Engine, EngineP
 use lorekeep_models::layer::guard::{Guard, GuardedChat};
 use lorekeep_models::layer::kept::Kept;
 use lorekeep_models::layer::meter::Meter;
-use lorekeep_store::{SqliteLedger, Store};
+use lorekeep_store::{CacheLimits, SqliteLedger, Store};
 use lorekeep_types::{
     ByteSpan, ChatModel, Clock, DocumentFilter, DocumentOrder, DocumentParser, DocumentRecord, EmbeddingModel,
     EmbeddingModelId, ErrorCode, Format, Heading, Ids, Job, JobEvent, JobItem, JobState, ModelCache, ModelId, Models,
@@ -214,12 +214,12 @@ impl Bench {
     /// One whose answers a scripted model writes, behind the layers of the gateway, which keep them.
     pub(crate) async fn with_model(model: &Scripted, answer: AnswerSettings) -> Self {
         let store = Arc::new(Store::in_memory().unwrap());
-        let models = Layered::new(model, store.cache(Arc::new(Ticks::default())).unwrap());
+        let models = Layered::new(model, store.cache(Arc::new(Ticks::default()), CacheLimits::default()).unwrap());
         Self::made(store, Some(Arc::new(models)), answer).await
     }
 
     async fn made(store: Arc<Store>, models: Option<Arc<dyn Models>>, answer: AnswerSettings) -> Self {
-        let cache = store.cache(Arc::new(Ticks::default())).unwrap();
+        let cache = store.cache(Arc::new(Ticks::default()), CacheLimits::default()).unwrap();
         let doors = Arc::new(Doors::default());
         let engine = Engine::new(EngineParts {
             store: Arc::clone(&store) as Arc<dyn lorekeep_types::Store>,
