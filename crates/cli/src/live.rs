@@ -15,7 +15,7 @@ use lorekeep_models::price::Prices;
 use lorekeep_store::Store;
 use lorekeep_types::{
     ChatModel, Clock, Error, ErrorCode, Ledger, ModelCache, ModelDesk, ModelId, ModelTest, Models, ModelsOverview,
-    Result, Role,
+    RerankModel, Result, Role,
 };
 
 use crate::config::{Config, Layers, Sources};
@@ -134,6 +134,10 @@ impl Models for LiveGateway {
 
     fn chat_by_id(&self, id: &ModelId) -> Result<Arc<dyn ChatModel>> {
         self.current().chat_by_id(id)
+    }
+
+    fn rerank(&self) -> Option<Arc<dyn RerankModel>> {
+        self.current().rerank()
     }
 }
 

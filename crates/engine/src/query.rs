@@ -8,6 +8,7 @@ use crate::retrieve::Searcher;
 impl Engine {
     /// Finds evidence. In the modes that read the graph by keywords, a model of the role `keywords` finds them where one
     /// is configured and the request gives none; when it fails, they are read from the question, and a notice says so.
+    /// A model of the role `rerank` orders the passages; when it fails, the built-in order stays, and a notice says so.
     ///
     /// # Errors
     /// `NotFound` for an unknown workspace; `InvalidRequest` for an empty or over-long question or a number out
@@ -20,11 +21,15 @@ impl Engine {
                 Err(notice) => notices.push(notice),
             }
         }
-        let mut retrieval = self
-            .blocking(ctx, move |engine, workspace, ctx| {
-                engine.searcher(workspace.snapshot().as_ref(), ctx).search(&request)
-            })
-            .await?;
+        let mut retrieval = match self.reranker(&request) {
+            Some(model) => self.search_reranked(ctx, request, model).await?,
+            None => {
+                self.blocking(ctx, move |engine, workspace, ctx| {
+                    engine.searcher(workspace.snapshot().as_ref(), ctx).search(&request)
+                })
+                .await?
+            }
+        };
         retrieval.notices.extend(notices);
         Ok(retrieval)
     }

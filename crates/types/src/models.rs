@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::chat::Capabilities;
 use crate::error::{Error, Result};
-use crate::model_port::{ChatModel, ModelId};
+use crate::model_port::{ChatModel, ModelId, RerankModel};
 use crate::usage::Usage;
 
 /// What models are used for. Each role has its own chain of models.
@@ -101,6 +101,9 @@ pub trait Models: Send + Sync {
     /// # Errors
     /// `NotFound` for an unknown provider; `CapabilityMissing` when it has no chat.
     fn chat_by_id(&self, id: &ModelId) -> Result<Arc<dyn ChatModel>>;
+
+    /// The model that orders passages; `None` when none is configured, which is no error. As for [`Models::chat`].
+    fn rerank(&self) -> Option<Arc<dyn RerankModel>>;
 }
 
 /// A provider as it is configured.

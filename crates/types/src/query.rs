@@ -89,6 +89,8 @@ pub struct SearchRequest {
     pub max_relation_tokens: usize,
     /// See `max_entity_tokens`.
     pub max_total_tokens: usize,
+    /// Whether a model may order the passages, where one is configured for it.
+    pub rerank: bool,
 }
 
 impl SearchRequest {
@@ -106,6 +108,7 @@ impl SearchRequest {
             max_entity_tokens: 6_000,
             max_relation_tokens: 8_000,
             max_total_tokens: 30_000,
+            rerank: true,
         }
     }
 }

@@ -42,7 +42,7 @@ pub struct Set {
     /// The model's name at the provider
     #[arg(long, value_name = "NAME")]
     pub model: Option<String>,
-    /// Only for this role: extract, keywords, summarize, answer, judge, translate, embed, rerank or vision
+    /// Only for this role: extract, keywords, summarize, answer, judge, translate, rerank or vision
     #[arg(long, value_name = "ROLE")]
     pub role: Option<String>,
     /// In the data folder, over the configuration, instead of in your configuration file; `none` takes it back

@@ -46,6 +46,9 @@ pub async fn run(app: &App, args: &Search) -> Result<Exit> {
     for result in &results {
         show(result);
     }
+    for notice in answer["notices"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+        app.say(&format!("Note: {notice}."));
+    }
     let took = answer["took_ms"].as_f64().unwrap_or_default();
     app.say(&styled(
         Style::Dim,

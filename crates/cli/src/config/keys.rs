@@ -426,7 +426,7 @@ pub static KEYS: &[Key] = &[
         path: "roles.*",
         kind: Kind::Text,
         default: "",
-        help: "models of a role in order of preference, PROVIDER/MODEL separated by commas; roles are extract, keywords, summarize, answer, judge, translate, vision",
+        help: "models of a role in order of preference, PROVIDER/MODEL separated by commas; roles are extract, keywords, summarize, answer, judge, translate, rerank, vision",
     },
     Key {
         path: "budgets.*.scope",

@@ -354,3 +354,58 @@ fn what_is_kept_can_be_looked_at_and_forgotten() {
     place.write("lorekeep.toml", "[cache]\nbackend = \"none\"\n");
     assert_eq!(place.json(&["cache", "show"])["enabled"], false);
 }
+
+/// A reranker that turns the order around, or fails when `works` is false.
+fn reranker(works: bool) -> Provider {
+    Provider::new(move |asked| {
+        if asked.path != "/v1/rerank" || !works {
+            return Some(Reply::json(500, &json!({ "error": { "message": "out of order" } })));
+        }
+        let count = asked.json()["documents"].as_array().map_or(0, Vec::len);
+        let score = |index: usize| json!({ "index": index, "relevance_score": index as f64 / count as f64 });
+        let results: Vec<Value> = (0..count).rev().map(score).collect();
+        Some(Reply::json(200, &json!({ "model": "ranker", "results": results, "usage": { "total_tokens": 40 } })))
+    })
+}
+
+/// Three documents, and what a search finds in which order before and after a reranker is named.
+fn searched(provider: &Provider, more: &[&str]) -> (Place, Vec<String>, Value) {
+    let place = place(&provider.url(), "");
+    place.write("papers/heat.md", "# Heat\n\nHeat loss is measured with cameras. Heat loss is high in winter.\n");
+    place.write("papers/roof.md", "# Roofs\n\nA roof that is not insulated loses heat.\n");
+    place.run(&["add", "papers"]);
+    let before = names(&place.json(&["search", QUESTION]));
+    assert!(before.len() >= 3, "{before:?}");
+    let set = place.run(&["model", "set", "llm/ranker", "--role", "rerank", "--now"]);
+    assert_eq!(set.status.code(), Some(0), "{}", stderr(&set));
+    let after = place.json(&[&["search", QUESTION], more].concat());
+    (place, before, after)
+}
+
+fn names(found: &Value) -> Vec<String> {
+    let results = found["results"].as_array().unwrap();
+    results.iter().map(|one| one["document"]["name"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn a_model_orders_the_passages() {
+    let provider = reranker(true);
+    let (place, mut before, after) = searched(&provider, &["--limit", "1"]);
+    before.reverse();
+    assert_eq!(names(&after), before[..1], "the last of all that was found is the best now");
+    assert_eq!((&after["results"][0]["score"], &after["notices"]), (&json!(1.0), &json!([])));
+    let asked = provider.upstream.asked().into_iter().find(|asked| asked.path == "/v1/rerank").unwrap().json();
+    assert_eq!((&asked["model"], &asked["query"]), (&json!("ranker"), &json!(QUESTION)));
+    assert!(asked["documents"].to_string().contains("Heat loss is measured with cameras"), "{asked}");
+    assert_eq!(names(&place.json(&["search", QUESTION])), before);
+    let usage = place.json(&["usage", "--by", "operation"]);
+    let row = &usage["rows"][0];
+    assert_eq!((&row["key"], &row["calls"], &row["prompt_tokens"]), (&json!("rerank"), &json!(2), &json!(80)));
+}
+
+#[test]
+fn a_reranker_that_fails_leaves_the_order_and_is_told() {
+    let (_, before, after) = searched(&reranker(false), &[]);
+    assert_eq!(names(&after), before);
+    assert!(after["notices"].to_string().contains("built-in order"), "{after}");
+}

@@ -42,6 +42,13 @@ impl Searcher<'_> {
     /// `InvalidRequest` for an empty or over-long question or a number out of range; `CapabilityMissing` for
     /// mode `bypass`, which needs a model; `Cancelled`, `Timeout`; when the views cannot be read.
     pub fn search(&self, request: &SearchRequest) -> Result<Retrieval> {
+        let mut retrieval = self.find(request)?;
+        fit(request, &mut retrieval, self.tokens);
+        Ok(retrieval)
+    }
+
+    /// The same before the passages are cut to the whole budget.
+    pub(crate) fn find(&self, request: &SearchRequest) -> Result<Retrieval> {
         validate(request)?;
         self.ctx.check()?;
         let admitted = self.snapshot.select(&request.filter)?;
@@ -60,7 +67,6 @@ impl Searcher<'_> {
         self.ctx.check()?;
         retrieval.merged_passages = picks.len();
         retrieval.passages = self.read(picks, request)?;
-        self.fit(request, &mut retrieval);
         Ok(retrieval)
     }
 
@@ -166,25 +172,21 @@ impl Searcher<'_> {
             pack::relation_tokens(one, self.tokens)
         });
     }
+}
 
-    /// Cuts passages to what entities, relations and the question leave of the whole budget.
-    fn fit(&self, request: &SearchRequest, retrieval: &mut Retrieval) {
-        let entities: usize = retrieval.entities.iter().map(|one| pack::entity_tokens(one, self.tokens)).sum();
-        let relations: usize = retrieval.relations.iter().map(|one| pack::relation_tokens(one, self.tokens)).sum();
-        let taken = entities + relations + pack::question_tokens(&request.query, self.tokens) + pack::RESERVE;
-        let before = retrieval.passages.len();
-        pack::keep_within(
-            &mut retrieval.passages,
-            request.max_total_tokens.saturating_sub(taken),
-            pack::passage_tokens,
-        );
-        let dropped = before - retrieval.passages.len();
-        if dropped > 0 {
-            retrieval.notices.push(format!(
-                "{dropped} of {before} passages were left out: the context is limited to {} tokens",
-                request.max_total_tokens
-            ));
-        }
+/// Cuts passages to what entities, relations and the question leave of the whole budget.
+pub(crate) fn fit(request: &SearchRequest, retrieval: &mut Retrieval, tokens: &dyn TokenCounter) {
+    let entities: usize = retrieval.entities.iter().map(|one| pack::entity_tokens(one, tokens)).sum();
+    let relations: usize = retrieval.relations.iter().map(|one| pack::relation_tokens(one, tokens)).sum();
+    let taken = entities + relations + pack::question_tokens(&request.query, tokens) + pack::RESERVE;
+    let before = retrieval.passages.len();
+    pack::keep_within(&mut retrieval.passages, request.max_total_tokens.saturating_sub(taken), pack::passage_tokens);
+    let dropped = before - retrieval.passages.len();
+    if dropped > 0 {
+        retrieval.notices.push(format!(
+            "{dropped} of {before} passages were left out: the context is limited to {} tokens",
+            request.max_total_tokens
+        ));
     }
 }
 
@@ -223,7 +225,7 @@ fn picks(merged: Vec<Candidate>) -> Vec<Pick> {
 }
 
 /// What the text view holds of a chunk.
-fn lexical_text(chunk: &StoredChunk) -> String {
+pub(super) fn lexical_text(chunk: &StoredChunk) -> String {
     let governing = chunk.chunk.heading_path.last().map(String::as_str);
     text::passage_text(&chunk.document_title, governing, &chunk.chunk.text)
 }

@@ -13,7 +13,7 @@ use lorekeep_store::{CacheLimits, SqliteLedger, Store};
 use lorekeep_types::{
     ByteSpan, ChatModel, Clock, DocumentFilter, DocumentOrder, DocumentParser, DocumentRecord, EmbeddingModel,
     EmbeddingModelId, ErrorCode, Format, Heading, Ids, Job, JobEvent, JobItem, JobState, ModelCache, ModelId, Models,
-    NewItem, PageRequest, ParseInput, ParsedDocument, Problem, RequestContext, Result, Role, TokenCounter,
+    NewItem, PageRequest, ParseInput, ParsedDocument, Problem, RequestContext, RerankModel, Result, Role, TokenCounter,
     WorkspaceName,
 };
 use tokio::sync::broadcast::Receiver;
@@ -172,6 +172,10 @@ impl Models for Layered {
 
     fn chat_by_id(&self, id: &ModelId) -> Result<Arc<dyn ChatModel>> {
         self.0.chat_by_id(id).map(|_| self.layered())
+    }
+
+    fn rerank(&self) -> Option<Arc<dyn RerankModel>> {
+        None
     }
 }
 

@@ -6,7 +6,7 @@ use futures::future::BoxFuture;
 use futures::stream;
 use lorekeep_types::{
     Call, Capabilities, ChatEvent, ChatModel, ChatRequest, ChatStream, Completion, Error, ErrorCode, FinishReason,
-    ModelError, ModelFault, ModelId, Models, Result, Role, TokenUsage,
+    ModelError, ModelFault, ModelId, Models, RerankModel, Result, Role, TokenUsage,
 };
 use tokio::sync::watch;
 
@@ -124,6 +124,10 @@ impl Models for Scripted {
         } else {
             Err(Error::new(ErrorCode::NotFound, "no such provider"))
         }
+    }
+
+    fn rerank(&self) -> Option<Arc<dyn RerankModel>> {
+        None
     }
 }
 

@@ -11,14 +11,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lorekeep_types::{
     ChatModel, Clock, Error, ErrorCode, Ledger, ModelDesk, ModelId, ModelState, ModelTest, Models, ModelsOverview,
-    ProviderInfo, Result, Role,
+    ProviderInfo, RerankModel, Result, Role,
 };
 
 use self::build::{Provider, capabilities};
 use self::settings::{GatewaySettings, ProviderSettings};
 use crate::layer::breaker::CircuitState;
 use crate::layer::fallback::Chain;
-use crate::layer::guard::{Guard, GuardedChat};
+use crate::layer::guard::{Guard, GuardedChat, GuardedRerank};
 use crate::layer::kept::Kept;
 use crate::layer::meter::Meter;
 
@@ -110,6 +110,23 @@ impl Gateway {
         Ok(GuardedChat::new(model, self.guard(id)).keeping(self.kept.clone()))
     }
 
+    fn guarded_rerank(&self, id: &ModelId) -> Result<GuardedRerank> {
+        let model = self.provider(id)?.rerank(&id.model)?;
+        Ok(GuardedRerank::new(model, self.guard(id)))
+    }
+
+    /// The role's models; one that cannot be used is logged and left out.
+    fn usable<M>(&self, role: Role, make: impl Fn(&ModelId) -> Result<M>) -> Vec<M> {
+        let make = |id: &ModelId| match make(id) {
+            Ok(model) => Some(model),
+            Err(error) => {
+                tracing::warn!(model = %id, %error, "a configured model cannot be used");
+                None
+            }
+        };
+        self.models_of(role).iter().filter_map(make).collect()
+    }
+
     fn guard(&self, id: &ModelId) -> Guard {
         let mut state = self.state();
         if let Some(guard) = state.guards.get(id) {
@@ -132,9 +149,10 @@ impl Gateway {
             }
             let provider = self.provider(id)?;
             match role {
-                // The built-in embedder makes all vectors, and nothing reranks or speaks: a model that were accepted
-                // here would never be asked.
-                Role::Embed | Role::Rerank | Role::Transcribe | Role::Speak => {
+                Role::Rerank => drop(provider.rerank(&id.model)?),
+                // The built-in embedder makes all vectors, and nothing speaks: a model that were accepted here would
+                // never be asked.
+                Role::Embed | Role::Transcribe | Role::Speak => {
                     let message = format!("no model can be chosen for the role `{}` in this release", role.name());
                     return Err(Error::new(ErrorCode::CapabilityMissing, message));
                 }
@@ -163,15 +181,13 @@ impl Gateway {
 
 impl Models for Gateway {
     fn chat(&self, role: Role) -> Option<Arc<dyn ChatModel>> {
-        let models = self.models_of(role);
-        let usable = models.iter().filter_map(|id| match self.guarded(id) {
-            Ok(model) => Some(model),
-            Err(error) => {
-                tracing::warn!(model = %id, %error, "a configured model cannot be used");
-                None
-            }
-        });
-        Chain::new(usable.collect()).map(|chain| Arc::new(chain) as Arc<dyn ChatModel>)
+        let models = self.usable(role, |id| self.guarded(id));
+        Chain::new(models).map(|chain| Arc::new(chain) as Arc<dyn ChatModel>)
+    }
+
+    fn rerank(&self) -> Option<Arc<dyn RerankModel>> {
+        let models = self.usable(Role::Rerank, |id| self.guarded_rerank(id));
+        Chain::new(models).map(|chain| Arc::new(chain) as Arc<dyn RerankModel>)
     }
 
     fn chat_by_id(&self, id: &ModelId) -> Result<Arc<dyn ChatModel>> {

@@ -2,20 +2,22 @@
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use lorekeep_types::{Call, Capabilities, ChatModel, ChatRequest, ChatStream, Completion, ModelError, ModelId};
+use lorekeep_types::{
+    Call, Capabilities, ChatModel, ChatRequest, ChatStream, Completion, ModelError, ModelId, RerankModel, Reranked,
+};
 
-use super::guard::GuardedChat;
+use super::guard::{Guarded, GuardedChat, GuardedRerank};
 
 /// Models in order of preference; at least one.
-pub struct Chain {
-    first: GuardedChat,
-    rest: Vec<GuardedChat>,
+pub struct Chain<M> {
+    first: M,
+    rest: Vec<M>,
 }
 
-impl Chain {
+impl<M: Guarded> Chain<M> {
     /// A chain of `models`; `None` when there are none.
     #[must_use]
-    pub fn new(models: Vec<GuardedChat>) -> Option<Self> {
+    pub fn new(models: Vec<M>) -> Option<Self> {
         let mut models = models.into_iter();
         let first = models.next()?;
         Some(Self { first, rest: models.collect() })
@@ -24,7 +26,7 @@ impl Chain {
     /// Asks one model after the other. The error of the last is told, since the earlier ones are in the ledger.
     async fn ask<'a, T, F>(&'a self, call: &'a Call, ask: F) -> Result<T, ModelError>
     where
-        F: Fn(&'a GuardedChat, Option<(ModelId, String)>) -> BoxFuture<'a, Result<T, ModelError>>,
+        F: Fn(&'a M, Option<(ModelId, String)>) -> BoxFuture<'a, Result<T, ModelError>>,
     {
         let mut outcome = ask(&self.first, None).await;
         for next in &self.rest {
@@ -32,7 +34,7 @@ impl Chain {
                 Err(error) if error.fault.may_fall_back() && time_is_left(call) => error,
                 settled => return settled,
             };
-            tracing::warn!(from = %error.model, to = %next.id(), reason = error.fault.name(), "another model is asked");
+            tracing::warn!(from = %error.model, to = %next.model_id(), reason = error.fault.name(), "another model is asked");
             outcome = ask(next, Some((error.model.clone(), error.fault.name().to_owned()))).await;
         }
         outcome
@@ -43,7 +45,7 @@ fn time_is_left(call: &Call) -> bool {
     call.remaining().is_none_or(|remaining| !remaining.is_zero())
 }
 
-impl ChatModel for Chain {
+impl ChatModel for Chain<GuardedChat> {
     fn id(&self) -> &ModelId {
         self.first.id()
     }
@@ -59,5 +61,21 @@ impl ChatModel for Chain {
 
     fn stream<'a>(&'a self, call: &'a Call, request: &'a ChatRequest) -> BoxFuture<'a, Result<ChatStream, ModelError>> {
         self.ask(call, |model, before| model.stream_after(call, request, before).boxed()).boxed()
+    }
+}
+
+impl RerankModel for Chain<GuardedRerank> {
+    fn id(&self) -> &ModelId {
+        self.first.model_id()
+    }
+
+    fn rerank<'a>(
+        &'a self,
+        call: &'a Call,
+        query: &'a str,
+        texts: &'a [&'a str],
+        top_n: usize,
+    ) -> BoxFuture<'a, Result<Reranked, ModelError>> {
+        self.ask(call, move |model, before| model.rerank_after(call, (query, texts, top_n), before).boxed()).boxed()
     }
 }

@@ -184,6 +184,12 @@ fn bound_of_texts(texts: &[&str]) -> Bound {
     Bound { prompt: texts.iter().map(|text| usage::count(text)).sum(), completion: 0 }
 }
 
+/// A model with its guard, as a chain asks it.
+pub trait Guarded {
+    /// Which model.
+    fn model_id(&self) -> &ModelId;
+}
+
 /// A chat model with its guard.
 #[derive(Clone)]
 pub struct GuardedChat {
@@ -203,10 +209,6 @@ impl GuardedChat {
     #[must_use]
     pub fn keeping(self, kept: Option<Kept>) -> Self {
         Self { kept, ..self }
-    }
-
-    pub(super) fn model_id(&self) -> &ModelId {
-        self.model.id()
     }
 
     pub(super) fn meter(&self) -> &Meter {
@@ -349,6 +351,12 @@ impl Drop for Metered {
     }
 }
 
+impl Guarded for GuardedChat {
+    fn model_id(&self) -> &ModelId {
+        self.model.id()
+    }
+}
+
 impl ChatModel for GuardedChat {
     fn id(&self) -> &ModelId {
         self.model.id()
@@ -420,6 +428,28 @@ impl GuardedRerank {
     pub fn new(model: Arc<dyn RerankModel>, guard: Guard) -> Self {
         Self { model, guard }
     }
+
+    /// Remembers in the ledger that another model failed before this call.
+    pub(super) async fn rerank_after(
+        &self,
+        call: &Call,
+        (query, texts, top_n): (&str, &[&str], usize),
+        before: Before,
+    ) -> Result<Reranked, ModelError> {
+        let mut running = self.guard.start(call, || bound_of_texts(texts), false).await?;
+        running.entry.fallback = before;
+        let (reranked, running) =
+            self.guard.attempts(call, running, || self.model.rerank(call, query, texts, top_n)).await?;
+        let model = Some(reranked.model.clone());
+        running.entry.close("ok", Outcome { usage: reranked.usage, finish: None, model }).await;
+        Ok(reranked)
+    }
+}
+
+impl Guarded for GuardedRerank {
+    fn model_id(&self) -> &ModelId {
+        self.model.id()
+    }
 }
 
 impl RerankModel for GuardedRerank {
@@ -434,14 +464,6 @@ impl RerankModel for GuardedRerank {
         texts: &'a [&'a str],
         top_n: usize,
     ) -> BoxFuture<'a, Result<Reranked, ModelError>> {
-        async move {
-            let running = self.guard.start(call, || bound_of_texts(texts), false).await?;
-            let (reranked, running) =
-                self.guard.attempts(call, running, || self.model.rerank(call, query, texts, top_n)).await?;
-            let model = Some(reranked.model.clone());
-            running.entry.close("ok", Outcome { usage: reranked.usage, finish: None, model }).await;
-            Ok(reranked)
-        }
-        .boxed()
+        self.rerank_after(call, (query, texts, top_n), None).boxed()
     }
 }

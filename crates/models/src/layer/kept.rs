@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization as _;
 
 use super::flight::Flights;
-use super::guard::GuardedChat;
+use super::guard::{Guarded as _, GuardedChat};
 
 /// The form of what is kept and of its keys; another one finds nothing of the former.
 const FORM: &[u8] = b"chat 1";

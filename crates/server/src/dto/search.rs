@@ -44,6 +44,9 @@ pub struct SearchBody {
     /// Most tokens of everything together; default 30,000.
     #[serde(default)]
     pub max_total_tokens: Option<usize>,
+    /// Whether the model of the role `rerank`, where there is one, may order the passages; default true.
+    #[serde(default)]
+    pub rerank: Option<bool>,
 }
 
 const TOKENS: RangeInclusive<usize> = 1..=1_000_000;
@@ -65,6 +68,7 @@ impl TryFrom<SearchBody> for SearchRequest {
         set("max_entity_tokens", body.max_entity_tokens, TOKENS, &mut request.max_entity_tokens)?;
         set("max_relation_tokens", body.max_relation_tokens, TOKENS, &mut request.max_relation_tokens)?;
         set("max_total_tokens", body.max_total_tokens, TOKENS, &mut request.max_total_tokens)?;
+        request.rerank = body.rerank.unwrap_or(true);
         Ok(request)
     }
 }

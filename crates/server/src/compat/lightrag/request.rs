@@ -36,6 +36,7 @@ pub(super) struct QueryBody {
     max_entity_tokens: usize,
     max_relation_tokens: usize,
     max_total_tokens: usize,
+    enable_rerank: bool,
     keywords: Option<Keywords>,
     conversation: Vec<Value>,
 }
@@ -69,11 +70,11 @@ impl QueryBody {
             max_entity_tokens: fields.number("max_entity_tokens", 6_000, TOKENS),
             max_relation_tokens: fields.number("max_relation_tokens", 8_000, TOKENS),
             max_total_tokens: fields.number("max_total_tokens", 30_000, TOKENS),
+            enable_rerank: fields.flag("enable_rerank", true),
             keywords: given.then_some(Keywords { high_level, low_level }),
             conversation: conversation(&mut fields),
         };
         fields.flag("disable_user_prompt_prefix", false);
-        fields.flag("enable_rerank", true);
         fields.check()?;
         body.check_together(&mut fields);
         fields.check()?;
@@ -106,6 +107,7 @@ impl QueryBody {
             max_entity_tokens: self.max_entity_tokens,
             max_relation_tokens: self.max_relation_tokens,
             max_total_tokens: self.max_total_tokens,
+            rerank: self.enable_rerank,
             ..SearchRequest::new(self.query.clone())
         }
     }
