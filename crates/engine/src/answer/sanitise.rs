@@ -220,7 +220,9 @@ impl Held {
     /// Adds a piece; what may be shown now, not yet cleaned.
     pub(crate) fn push(&mut self, piece: &str) -> String {
         self.waiting.push_str(piece);
-        let safe = safe_length(&self.waiting);
+        let safe = self.waiting.get(..safe_length(&self.waiting)).unwrap_or_default();
+        // A citation that is taken out takes the space before it along.
+        let safe = safe.trim_end_matches(' ').len();
         let rest = self.waiting.split_off(safe);
         std::mem::replace(&mut self.waiting, rest)
     }
@@ -303,6 +305,14 @@ mod tests {
     fn cleaned(text: &str) -> String {
         let hosts = ["docs.example.org".to_owned()];
         clean(text, &Rules { hosts: &hosts, secret: "0123456789abcdef" }).0
+    }
+
+    #[test]
+    fn a_space_waits_for_what_follows_it() {
+        let mut held = Held::default();
+        assert_eq!(held.push("Nobody knows why "), "Nobody knows why");
+        assert_eq!(held.push("[7]. More "), " [7]. More");
+        assert_eq!(held.finish(), " ");
     }
 
     #[test]
