@@ -144,13 +144,14 @@ fn a_streamed_answer_comes_piece_by_piece() {
         String::from_utf8(output.stdout).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let pieces: String =
         lines.iter().filter(|line| line["type"] == "answer").filter_map(|line| line["text"].as_str()).collect();
-    assert_eq!(pieces, ANSWER);
+    assert!(pieces.starts_with("Heat loss fell by 31 percent [1]. Nobody knows why"), "{pieces}");
+    assert!(!pieces.contains("[7]"), "no passage has this number: {pieces}");
     let last = lines.last().unwrap();
     assert_eq!((&last["kind"], &last["usage"]["total_tokens"]), (&json!("generated"), &json!(1050)));
     assert!(last["first_token_ms"].as_f64().unwrap() <= last["took_ms"].as_f64().unwrap());
-    let shown = place.run(&["ask", QUESTION, "--stream"]);
+    let shown = place.run(&["ask", "How far did heat loss fall?", "--stream"]);
     let text = String::from_utf8_lossy(&shown.stdout);
-    assert_eq!(text.matches("Heat loss fell by 31 percent [1]").count(), 1, "{text}");
+    assert_eq!(text.matches("Heat loss fell by 31 percent [1]").count(), 1, "{text} {}", stderr(&shown));
     assert!(stderr(&shown).contains("1000 in / 50 out · $0.0024"), "{}", stderr(&shown));
 }
 
@@ -231,7 +232,8 @@ fn an_answer_that_breaks_off_is_an_error_and_is_paid_for() {
 #[test]
 fn models_are_tried_listed_and_switched_while_the_server_runs() {
     let (one, other) = (Provider::saying("One [1]."), Provider::saying("Other [1]."));
-    let place = place(&one.url(), "");
+    // Answers that are kept would hide who writes them.
+    let place = place(&one.url(), "[cache]\nbackend = \"none\"\n");
     let trial = place.json(&["model", "test"]);
     assert_eq!((&trial["ok"], &trial["streams"], &trial["reports_usage"]), (&json!(true), &json!(true), &json!(true)));
     assert_eq!(trial["listed"], json!(["small", "large"]));
@@ -261,7 +263,7 @@ fn model_set_writes_the_configuration_and_none_takes_it_back() {
     assert_eq!(set.status.code(), Some(0), "{}", stderr(&set));
     assert_eq!(place.json(&["ask", QUESTION])["kind"], "generated");
     assert_eq!(place.run(&["model", "price", "small", "--input", "2", "--output", "8"]).status.code(), Some(0));
-    assert_eq!(place.json(&["ask", QUESTION])["usage"]["cost_nano_usd"], 2_400_000);
+    assert_eq!(place.json(&["ask", "How far did heat loss fall?"])["usage"]["cost_nano_usd"], 2_400_000);
     place.run(&["model", "set", "none"]);
     assert_eq!(place.json(&["ask", QUESTION])["kind"], "quoted");
     let wrong = place.run(&["model", "set", "gpt", "--model", "x"]);
@@ -332,12 +334,14 @@ fn levels_of_a_budget_stay_readable() {
         "[prices.small]\ninput_per_mtok = 2.0\noutput_per_mtok = 0.0\n\
         [budgets.all]\nlimit_usd = 0.0025\naction = \"quote\"\n",
     );
-    for _ in 0..3 {
-        place.json(&["ask", QUESTION]);
+    // Three questions, since the answer to one that was asked before is kept and costs nothing.
+    for question in [QUESTION, "How far did heat loss fall?", "What fell by 31 percent?"] {
+        place.json(&["ask", question]);
     }
     let alerts = place.json(&["usage", "--alerts"])["alerts"].clone();
     let levels: Vec<_> = alerts.as_array().unwrap().iter().map(|one| (&one["percent"], &one["spent_usd"])).collect();
-    assert_eq!(levels, [(&json!(100), &json!(0.004)), (&json!(75), &json!(0.002))], "{alerts}");
+    // The second question is refused: what is left does not pay for its prompt.
+    assert_eq!(levels, [(&json!(100), &json!(0.002)), (&json!(75), &json!(0.002))], "{alerts}");
     let shown = place.run(&["usage", "--alerts"]);
     assert!(String::from_utf8_lossy(&shown.stdout).contains("100 %"));
 }
