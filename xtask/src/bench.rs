@@ -75,7 +75,10 @@ fn results() -> PathBuf {
 
 /// Writes a result as JSON and, for people, as a page.
 fn write(name: &str, value: &Value, page: &str) -> Result<()> {
-    let folder = results();
+    write_to(&results(), name, value, page)
+}
+
+fn write_to(folder: &Path, name: &str, value: &Value, page: &str) -> Result<()> {
     let text = serde_json::to_string_pretty(value)?;
     std::fs::write(folder.join(format!("{name}.json")), text + "\n")?;
     std::fs::write(folder.join(format!("{name}.md")), page)?;
@@ -122,7 +125,7 @@ fn quality(data: &Path) -> Result<()> {
         writeln!(page, "| {name} | {} | {} | {} |", figures["passages"], figures["queries"], cells.join(" | "))?;
         all.insert(name, without_times(figures));
     }
-    write("quality", &json!(all), &page)
+    write_to(&root().join("benches/quality"), "quality", &json!(all), &page)
 }
 
 /// Figures that are the same on every machine.
