@@ -114,7 +114,11 @@ impl Engine {
         teller: &Teller,
         started: Instant,
     ) -> Result<Answer> {
-        let Some(model) = self.writer(&request)? else { return self.quoted(ctx, request).await };
+        let Some(model) = self.writer(&request)? else {
+            teller.tell(AskEvent::Step(Step::Understanding)).await;
+            teller.tell(AskEvent::Step(Step::Searching)).await;
+            return self.quoted(ctx, request).await;
+        };
         match self.written(ctx, &request, &model, teller, started).await {
             Ok(answer) => Ok(answer),
             Err(Failed::Otherwise(error)) => Err(error),

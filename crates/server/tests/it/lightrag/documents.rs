@@ -79,7 +79,7 @@ async fn cut_as(server: &Server, name: &str, text: &str, chunking: Value) -> Vec
     let rows = processed(server, added["track_id"].as_str().unwrap()).await;
     let id = rows["documents"][0]["id"].as_str().unwrap().to_owned();
     let chunks = server.get(&format!("/v1/documents/{id}/chunks")).await.ok();
-    chunks["items"].as_array().unwrap().iter().map(|chunk| chunk["text"].as_str().unwrap().to_owned()).collect()
+    chunks["chunks"].as_array().unwrap().iter().map(|chunk| chunk["text"].as_str().unwrap().to_owned()).collect()
 }
 
 #[tokio::test]
