@@ -14,7 +14,7 @@ const MOST_BYTES: u64 = 60 << 20;
 type Step = (&'static str, fn() -> Result<()>);
 
 /// The steps, by name.
-const STEPS: [Step; 10] = [
+const STEPS: [Step; 9] = [
     ("install", install),
     ("format", format),
     ("tidy", tidy::run),
@@ -24,7 +24,6 @@ const STEPS: [Step; 10] = [
     ("web", web),
     ("release", release),
     ("ui", ui),
-    ("local", local),
 ];
 
 /// Runs all steps, or only those named.
@@ -91,15 +90,6 @@ fn release() -> Result<()> {
         bail!("the binary is larger than {} MiB", MOST_BYTES >> 20);
     }
     Ok(())
-}
-
-/// Models in this process, which no other step builds: only what the feature changes is checked and tested again.
-fn local() -> Result<()> {
-    let built = ["--workspace", "--features", "lorekeep/local-models"];
-    let lint = [&["clippy", "--all-targets"][..], &built, &["--", "-D", "warnings"]].concat();
-    run(&root(), &cargo(), &lint)?;
-    let test = [&["test", "--quiet"][..], &built, &["--", "local", "model_serve"]].concat();
-    run(&root(), &cargo(), &test)
 }
 
 /// The page in a real browser against the real binary.

@@ -97,20 +97,24 @@ impl<'a, 'q> Candidates<'a, 'q> {
         let Some(chunk) = self.passages.get(passage).map(|passage| passage.chunk) else { return };
         for section in sections(chunk) {
             self.titles.push(title(chunk, section.heading, &mut self.vocabulary));
-            let spans = pieces(&chunk.chunk.text, section.span);
-            for (place, span) in spans.into_iter().take(MOST_SENTENCES).enumerate() {
+            let text = chunk.chunk.text.as_str();
+            // The first row of a table says nothing of its own: it belongs to each of the others.
+            let spans = pieces(text, section.span).into_iter().filter(|span| !table::is_header(text, span));
+            for (place, span) in spans.take(MOST_SENTENCES).enumerate() {
                 self.add(passage, place, span, chunk.chunk.text.as_str());
             }
         }
     }
 
     fn add(&mut self, passage: usize, place: usize, span: Range<usize>, text: &str) {
+        let columns = table::header(text, &span).map(text::norm).unwrap_or_default();
+        let columns = self.vocabulary.read(&columns);
         let own = text::without_citations(text.get(span.clone()).unwrap_or_default());
         let normal = text::norm(&own);
         let words = self.vocabulary.read(&normal);
         let union =
             |sets: (TermSet, TermSet), word: &super::vocabulary::Word| (sets.0 | word.exact, sets.1 | word.soft);
-        let (exact, soft) = self.vocabulary.words(&words).fold((0, 0), union);
+        let (exact, soft) = self.vocabulary.words(&words).chain(self.vocabulary.words(&columns)).fold((0, 0), union);
         let title = self.titles.len().saturating_sub(1);
         self.sentences.push(Sentence {
             passage,

@@ -23,6 +23,13 @@ pub(super) fn header<'a>(text: &'a str, span: &Range<usize>) -> Option<&'a str> 
     Some(above.trim())
 }
 
+/// Whether the row at `span` is the first of a table and others follow.
+pub(super) fn is_header(text: &str, span: &Range<usize>) -> bool {
+    let first = text.get(span.clone()).is_some_and(|row| is_row(row) && !row.contains('\n'));
+    let next = text.get(span.end..).and_then(|after| after.split('\n').nth(1));
+    first && header(text, span).is_none() && next.is_some_and(is_row)
+}
+
 fn is_row(line: &str) -> bool {
     line.contains(BAR)
 }
@@ -51,5 +58,9 @@ mod tests {
         assert_eq!(header(&text, &row("Buoy | Place | Depth")), None);
         assert_eq!(header(&text, &row("All were checked.")), None);
         assert_eq!(header(&text, &row(TABLE)), None);
+        assert!(is_header(&text, &row("Buoy | Place | Depth")));
+        for other in ["SA-1 | Slip | 8 m", "SA-4 | Ledge | 64 m", "All were checked.", "Left | right of it."] {
+            assert!(!is_header(&text, &row(other)), "{other}");
+        }
     }
 }
