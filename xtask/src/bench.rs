@@ -24,41 +24,76 @@ const SETS: [&str; 6] = ["musique", "musique_volumes", "policyqa", "tydi_en", "t
 /// The set that speed is measured on: 6,119 passages.
 const SPEED_SET: &str = "2wiki";
 
-/// Runs the parts asked for: `quality`, `speed`, `scale`, `peer`, `gateway`, `local`, `plot` (draws `scale` again); the
-/// first two by default.
-pub fn run_all(arguments: &[String]) -> Result<()> {
-    let value_of = |flag: &str| {
-        let at = arguments.iter().position(|word| word == flag)?;
-        arguments.get(at + 1).map(PathBuf::from)
-    };
-    let shared = root().join("../shared");
-    let data = value_of("--data").unwrap_or_else(|| shared.join("data"));
-    let asked: Vec<&str> = arguments
-        .iter()
-        .map(String::as_str)
-        .filter(|word| matches!(*word, "quality" | "speed" | "scale" | "peer" | "gateway" | "plot"))
-        .collect();
-    if arguments.iter().any(|word| word == "local") {
-        let model = value_of("--model").context("name MiniLM's folder with --model")?;
-        let python = value_of("--python").unwrap_or_else(|| PathBuf::from("python3"));
-        return local::measure(&python, &model, &data.join(SPEED_SET));
+/// Parts that can be asked for; `plot` draws `scale` again.
+const PARTS: [&str; 7] = ["quality", "speed", "scale", "peer", "gateway", "local", "plot"];
+/// Parts that run when none is named.
+const USUAL: [&str; 2] = ["quality", "speed"];
+
+/// What the command line asks for.
+#[derive(Debug)]
+struct Asked<'a> {
+    parts: Vec<&'a str>,
+    data: PathBuf,
+    peer: PathBuf,
+    model: Option<PathBuf>,
+    python: PathBuf,
+}
+
+impl<'a> Asked<'a> {
+    /// Reads parts and `--flag VALUE` in any order; a word that is neither is an error, not a measurement of an hour.
+    fn read(words: &'a [String]) -> Result<Self> {
+        let shared = root().join("../shared");
+        let mut asked = Self {
+            parts: Vec::new(),
+            data: shared.join("data"),
+            peer: shared.join("bench"),
+            model: None,
+            python: PathBuf::from("python3"),
+        };
+        let mut words = words.iter().map(String::as_str);
+        while let Some(word) = words.next() {
+            if PARTS.contains(&word) {
+                asked.parts.push(word);
+                continue;
+            }
+            let place = match word {
+                "--data" => &mut asked.data,
+                "--peer" => &mut asked.peer,
+                "--python" => &mut asked.python,
+                "--model" => asked.model.insert(PathBuf::new()),
+                _ => bail!("`{word}` is nothing to measure; the parts are {}", PARTS.join(", ")),
+            };
+            *place = words.next().with_context(|| format!("`{word}` needs a path"))?.into();
+        }
+        if asked.parts.is_empty() {
+            asked.parts.extend(USUAL);
+        }
+        Ok(asked)
     }
-    let parts = if asked.is_empty() { vec!["quality", "speed"] } else { asked };
-    if arguments.first().is_some_and(|word| word == "gateway-here") {
-        let only: Vec<&str> = arguments.iter().skip(1).map(String::as_str).collect();
+}
+
+/// Runs the parts asked for, by default `quality` and `speed`.
+pub fn run_all(arguments: &[String]) -> Result<()> {
+    if let Some(("gateway-here", only)) = arguments.split_first().map(|(first, rest)| (first.as_str(), rest)) {
+        let only: Vec<&str> = only.iter().map(String::as_str).collect();
         return gateway::measure_here(&only);
     }
+    let asked = Asked::read(arguments)?;
     run(&root(), &cargo(), &["build", "--release"])?;
     std::fs::create_dir_all(results())?;
-    for part in parts {
+    for part in &asked.parts {
         println!("\n== {part}");
-        match part {
-            "quality" => quality(&data)?,
-            "speed" => speed(&data.join(SPEED_SET))?,
-            "scale" => scale::measure(&data)?,
+        match *part {
+            "quality" => quality(&asked.data)?,
+            "speed" => speed(&asked.data.join(SPEED_SET))?,
+            "scale" => scale::measure(&asked.data)?,
             "plot" => scale::draw()?,
             "gateway" => gateway::measure()?,
-            _ => peer::measure(&value_of("--bench").unwrap_or_else(|| shared.join("bench")))?,
+            "local" => {
+                let model = asked.model.as_deref().context("name MiniLM's folder with --model")?;
+                local::measure(&asked.python, model, &asked.data.join(SPEED_SET))?;
+            }
+            _ => peer::measure(&asked.peer)?,
         }
     }
     Ok(())

@@ -27,6 +27,10 @@ const HELP: &str = "cargo xtask TASK
 fn main() -> ExitCode {
     let words: Vec<String> = std::env::args().skip(1).collect();
     let rest = words.get(1..).unwrap_or_default();
+    if words.iter().any(|word| word == "--help" || word == "-h") {
+        println!("{HELP}");
+        return ExitCode::SUCCESS;
+    }
     let outcome = match words.first().map(String::as_str) {
         Some("ci") => ci::run_all(rest),
         Some("tidy") => tidy::run(),

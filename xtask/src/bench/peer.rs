@@ -11,7 +11,7 @@ use crate::run::run;
 /// Copies the benchmark, makes it ready, and runs both targets in turns.
 pub fn measure(bench: &Path) -> Result<()> {
     if !bench.join("bench.py").exists() {
-        bail!("{} holds no bench.py; name the folder with --bench", bench.display());
+        bail!("{} holds no bench.py; name the folder with --peer", bench.display());
     }
     let work = std::env::temp_dir().join("lorekeep-peer");
     if !work.join("venv/bin/lightrag-server").exists() {
