@@ -11,8 +11,9 @@ const GENERATED: [(&str, &[&str]); 2] =
 /// Writes every generated file, or says which differ.
 pub fn run(check: bool) -> Result<()> {
     let root = run::root();
-    // The whole workspace, as the tests build it: a single package would resolve other features and build anew.
-    run::run(&root, &run::cargo(), &["build", "--workspace", "--quiet"])?;
+    // With the features that the tests are built with, or most would be built again: of the whole workspace and, as examples
+    // bring them in, of what only tests depend on.
+    run::run(&root, &run::cargo(), &["build", "--workspace", "--bins", "--examples", "--quiet"])?;
     let binary = run::target().join("debug/lorekeep");
     let mut stale = Vec::new();
     for (file, arguments) in GENERATED {

@@ -1,11 +1,10 @@
 //! `cargo xtask fuzz`: runs fuzz targets, which are tests named `fuzz::TARGET`, for a while instead of a few rounds.
 
-use std::process::Command;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::{Context as _, Result, bail};
 
-use crate::run::{cargo, root};
+use crate::run::{cargo, command, root};
 
 /// Targets and the crates whose tests they are.
 const TARGETS: [(&str, &str); 3] =
@@ -40,12 +39,11 @@ pub fn run_all(arguments: &[String]) -> Result<()> {
 fn target(name: &str, package: &str, seconds: &str) -> Result<()> {
     let seed = SystemTime::now().duration_since(UNIX_EPOCH)?.as_secs().to_string();
     println!("fuzz {name}: {seconds} s from seed {seed}");
-    let status = Command::new(cargo())
+    let status = command(&root(), &cargo())
         .args(["test", "--quiet", "--package", package, "--test", "it", "--", "--exact", "--nocapture"])
         .arg(format!("fuzz::{name}"))
         .env("LOREKEEP_FUZZ_SECONDS", seconds)
         .env("LOREKEEP_FUZZ_SEED", seed)
-        .current_dir(root())
         .status()
         .context("cannot start cargo")?;
     if !status.success() {

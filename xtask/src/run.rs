@@ -15,15 +15,24 @@ pub fn cargo() -> String {
     std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned())
 }
 
+/// A program to be started in `folder`, without input and without what `cargo run` told this program of its package: build
+/// scripts watch those variables, and would build half the tree anew for every folder that the repository is cloned to.
+pub fn command(folder: &Path, program: &str) -> Command {
+    let mut command = Command::new(program);
+    command.current_dir(folder).stdin(Stdio::null());
+    for name in std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()) {
+        if name.starts_with("CARGO_MANIFEST_") || name.starts_with("CARGO_PKG_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
 /// Runs `program` with `arguments` in `folder`; its output goes where ours goes.
 pub fn run(folder: &Path, program: &str, arguments: &[&str]) -> Result<()> {
     println!("$ {program} {}", arguments.join(" "));
-    let status = Command::new(program)
-        .args(arguments)
-        .current_dir(folder)
-        .stdin(Stdio::null())
-        .status()
-        .with_context(|| format!("cannot start {program}"))?;
+    let status =
+        command(folder, program).args(arguments).status().with_context(|| format!("cannot start {program}"))?;
     if !status.success() {
         bail!("`{program} {}` ended with {status}", arguments.join(" "));
     }
@@ -32,10 +41,8 @@ pub fn run(folder: &Path, program: &str, arguments: &[&str]) -> Result<()> {
 
 /// Runs a program and returns what it printed.
 pub fn output(folder: &Path, program: &str, arguments: &[&str]) -> Result<String> {
-    let output = Command::new(program)
+    let output = command(folder, program)
         .args(arguments)
-        .current_dir(folder)
-        .stdin(Stdio::null())
         .stderr(Stdio::inherit())
         .output()
         .with_context(|| format!("cannot start {program}"))?;
