@@ -21,17 +21,20 @@ impl Engine {
                 Err(notice) => notices.push(notice),
             }
         }
-        let mut retrieval = match self.reranker(&request) {
-            Some(model) => self.search_reranked(ctx, request, model).await?,
-            None => {
-                self.blocking(ctx, move |engine, workspace, ctx| {
-                    engine.searcher(workspace.snapshot().as_ref(), ctx).search(&request)
-                })
-                .await?
-            }
-        };
+        let mut retrieval = self.found(ctx, request).await?;
         retrieval.notices.extend(notices);
         Ok(retrieval)
+    }
+
+    /// The same with the keywords that `request` has.
+    pub(crate) async fn found(&self, ctx: &RequestContext, request: SearchRequest) -> Result<Retrieval> {
+        if let Some(model) = self.reranker(&request) {
+            return self.search_reranked(ctx, request, model).await;
+        }
+        self.blocking(ctx, move |engine, workspace, ctx| {
+            engine.searcher(workspace.snapshot().as_ref(), ctx).search(&request)
+        })
+        .await
     }
 
     pub(crate) fn searcher<'a>(&'a self, snapshot: &'a dyn Snapshot, ctx: &'a RequestContext) -> Searcher<'a> {

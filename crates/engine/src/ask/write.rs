@@ -184,31 +184,34 @@ impl Engine {
                 Err(notice) => ready.failed(notice),
             }
         }
-        let bypass = request.search.mode == Mode::Bypass;
-        if !bypass {
+        let retrieval = if request.search.mode == Mode::Bypass {
+            None
+        } else {
             teller.tell(AskEvent::Step(Step::Searching)).await;
-        }
+            let retrieval = self.found(ctx, search).await?;
+            if retrieval.passages.is_empty() {
+                return Ok(None);
+            }
+            Some(retrieval)
+        };
+        let streams_sources = teller.streams() && retrieval.is_some();
         let (request, budget) = (request.clone(), *budget);
         let made_of = (ready.question.clone(), ready.language.clone(), ready.summary.clone(), ready.recent.clone());
-        let pack = self.blocking(ctx, move |engine, workspace, ctx| {
+        let pack = self.blocking(ctx, move |engine, _, _| {
             let (question, language, summary, turns) = &made_of;
             let counter = engine.parts.prompt_tokens.as_ref();
             let prompt = engine.parts.settings.prompts.get(PromptName::Answer);
             let frame = Frame { prompt, request: &request, question, language, summary, turns, budget, counter };
-            if bypass {
-                return write::bare(&frame).map(Some);
+            match retrieval {
+                Some(retrieval) => write::pack(&frame, retrieval),
+                None => write::bare(&frame),
             }
-            let retrieval = engine.searcher(workspace.snapshot().as_ref(), ctx).search(&search)?;
-            if retrieval.passages.is_empty() {
-                return Ok(None);
-            }
-            write::pack(&frame, retrieval).map(Some)
         });
         let pack = pack.await?;
-        if let Some(pack) = pack.as_ref().filter(|_| teller.streams() && !bypass) {
+        if streams_sources {
             teller.tell(AskEvent::Sources(pack.sources())).await;
         }
-        Ok(pack)
+        Ok(Some(pack))
     }
 
     /// What the model writes, told piece by piece where somebody listens; and the milliseconds to its first piece.

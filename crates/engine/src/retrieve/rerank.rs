@@ -1,6 +1,6 @@
 //! Passages in the order of a model: more are found than were asked for, the model of the role `rerank` orders them, and
-//! the best remain. Where it fails, the built-in order stays and that is said. Quoted answers keep the built-in order,
-//! which the scores of their sentences are made for.
+//! the best remain. Where it fails, the built-in order stays and that is said. Searches and written answers are ordered so;
+//! quoted answers keep the built-in order, which the scores of their sentences are made for.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};

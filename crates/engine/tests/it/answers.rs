@@ -295,3 +295,38 @@ async fn instructions_form_and_limits_reach_the_prompt() {
     let error = bench.engine.ask(&bench.ctx, AskRequest { search, ..ask("") }).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::TooLarge);
 }
+
+/// Passages of a prompt, by the documents' names, in their order.
+fn order(model: &Scripted) -> Vec<String> {
+    let (_, sent) = model.asked().into_iter().rfind(|(operation, _)| operation == "answer").unwrap();
+    let titles = all_text(&sent);
+    let names = titles.lines().filter(|line| line.starts_with("=== ") && line.contains(".txt"));
+    names.filter_map(|line| line.rsplit(' ').find(|word| word.contains(".txt"))).map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn a_model_orders_the_passages_before_the_budget_cuts_them() {
+    let last_first = |texts: &[&str]| Ok((0..texts.len()).rev().collect());
+    let model = Scripted::new(|_, _| Ok("Åke Lind [1].".to_owned()));
+    let bench = library(&model).await;
+    bench.engine.ask(&bench.ctx, ask("Who founded Halden Mill?")).await.unwrap();
+    assert_eq!(order(&model), ["mill.txt", "port.txt"]);
+
+    let model = Scripted::new(|_, _| Ok("Åke Lind [1].".to_owned())).ranking(last_first);
+    let tokens = TokenBudget { retrieved: 40, ..TokenBudget::default() };
+    let bench = with(&model, AnswerSettings { tokens, ..AnswerSettings::default() }).await;
+    let answer = bench.engine.ask(&bench.ctx, ask("Who founded Halden Mill?")).await.unwrap();
+    assert_eq!((order(&model), answer.sources[0].name.as_str()), (vec!["port.txt".to_owned()], "port.txt"));
+    let unranked = SearchRequest { rerank: false, ..SearchRequest::new("Who founded Halden Mill?") };
+    bench.engine.ask(&bench.ctx, AskRequest { search: unranked, ..ask("") }).await.unwrap();
+    assert_eq!(order(&model), ["mill.txt"]);
+}
+
+#[tokio::test]
+async fn a_ranker_that_fails_leaves_the_order_and_is_told() {
+    let model = Scripted::new(|_, _| Ok("Åke Lind [1].".to_owned())).ranking(|_| Err(ModelFault::Server));
+    let bench = library(&model).await;
+    let (_, _, answer) = streamed(&bench, ask("Who founded Halden Mill?")).await;
+    assert_eq!((order(&model), answer.kind), (vec!["mill.txt".into(), "port.txt".into()], AnswerKind::Generated));
+    assert!(answer.notices.iter().any(|notice| notice.contains("built-in order")), "{answer:?}");
+}

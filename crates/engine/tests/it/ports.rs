@@ -175,7 +175,7 @@ impl Models for Layered {
     }
 
     fn rerank(&self) -> Option<Arc<dyn RerankModel>> {
-        None
+        Models::rerank(&self.0)
     }
 }
 

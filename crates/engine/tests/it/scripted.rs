@@ -6,10 +6,11 @@ use futures::future::BoxFuture;
 use futures::stream;
 use lorekeep_types::{
     Call, Capabilities, ChatEvent, ChatModel, ChatRequest, ChatStream, Completion, Error, ErrorCode, FinishReason,
-    ModelError, ModelFault, ModelId, Models, RerankModel, Result, Role, TokenUsage,
+    ModelError, ModelFault, ModelId, Models, RankedText, RerankModel, Reranked, Result, Role, TokenUsage,
 };
 use tokio::sync::watch;
 
+type Ranker = dyn Fn(&[&str]) -> Result<Vec<usize>, ModelFault> + Send + Sync;
 type Script = dyn Fn(&str, &ChatRequest) -> Result<String, ModelFault> + Send + Sync;
 
 /// One model for every role; the script is told the operation.
@@ -25,6 +26,7 @@ struct Inner {
     /// While it is shut, calls wait.
     shut: watch::Sender<bool>,
     waiting: watch::Sender<usize>,
+    ranker: Option<Box<Ranker>>,
 }
 
 impl Scripted {
@@ -45,7 +47,17 @@ impl Scripted {
             without: roles.to_vec(),
             shut: watch::Sender::new(false),
             waiting: watch::Sender::new(0),
+            ranker: None,
         }))
+    }
+
+    /// The same with a ranker, which gives the indices of texts, the best first.
+    pub(crate) fn ranking(
+        self,
+        ranker: impl Fn(&[&str]) -> Result<Vec<usize>, ModelFault> + Send + Sync + 'static,
+    ) -> Self {
+        let Some(inner) = Arc::into_inner(self.0) else { panic!("a model is finished before it is shared") };
+        Self(Arc::new(Inner { ranker: Some(Box::new(ranker)), ..inner }))
     }
 
     /// Everything asked so far: operation and request.
@@ -127,7 +139,31 @@ impl Models for Scripted {
     }
 
     fn rerank(&self) -> Option<Arc<dyn RerankModel>> {
-        None
+        self.0.ranker.as_ref().map(|_| Arc::new(self.clone()) as Arc<dyn RerankModel>)
+    }
+}
+
+impl RerankModel for Scripted {
+    fn id(&self) -> &ModelId {
+        &self.0.id
+    }
+
+    fn rerank<'a>(
+        &'a self,
+        _: &'a Call,
+        _: &'a str,
+        texts: &'a [&'a str],
+        top_n: usize,
+    ) -> BoxFuture<'a, Result<Reranked, ModelError>> {
+        let order = self.0.ranker.as_ref().map_or_else(|| Ok(Vec::new()), |ranker| ranker(texts));
+        let order = order.map_err(|fault| ModelError::new(fault, &self.0.id, "it failed as the test says"));
+        let ranked = move |(place, index): (usize, usize)| RankedText { index, score: 1.0 / (place + 1) as f32 };
+        let reranked = move |order: Vec<usize>| Reranked {
+            ranking: order.into_iter().take(top_n).enumerate().map(ranked).collect(),
+            usage: TokenUsage { prompt: 40, ..TokenUsage::default() },
+            model: "ranker".to_owned(),
+        };
+        Box::pin(async move { order.map(reranked) })
     }
 }
 
