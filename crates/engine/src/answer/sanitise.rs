@@ -4,7 +4,7 @@
 use std::fmt::Write as _;
 use std::ops::Range;
 
-use crate::prompt::channel::is_hidden;
+use crate::prompt::channel::{is_hidden, is_one_joiner_too_many};
 
 /// A construct that is still open after this many bytes is taken as it stands.
 const LONGEST_CONSTRUCT: usize = 2_048;
@@ -12,11 +12,48 @@ const LONGEST_CONSTRUCT: usize = 2_048;
 /// Of a run without white space that grows beyond this many bytes, all but the end is let go.
 const LONGEST_RUN: usize = 96;
 
-/// Elements that act or load, whatever their attributes.
-const ACTIVE: [&str; 22] = [
-    "a", "applet", "audio", "base", "body", "button", "embed", "form", "frame", "html", "iframe", "img", "input",
-    "link", "math", "meta", "object", "script", "source", "style", "svg", "video",
+/// Elements that act, load or swallow what follows them, whatever their attributes.
+const ACTIVE: [&str; 33] = [
+    "a",
+    "applet",
+    "audio",
+    "base",
+    "body",
+    "button",
+    "dialog",
+    "embed",
+    "form",
+    "frame",
+    "frameset",
+    "html",
+    "iframe",
+    "img",
+    "input",
+    "link",
+    "marquee",
+    "math",
+    "meta",
+    "noscript",
+    "object",
+    "plaintext",
+    "script",
+    "select",
+    "source",
+    "style",
+    "svg",
+    "template",
+    "textarea",
+    "title",
+    "track",
+    "video",
+    "xmp",
 ];
+
+/// Schemes that lead somewhere or act without `//` after them.
+const SCHEMES: [&str; 7] = ["http", "https", "javascript", "vbscript", "mailto", "xmpp", "blob"];
+
+/// Longest scheme of an address, in bytes.
+const LONGEST_SCHEME: usize = 24;
 
 /// What may pass.
 #[derive(Clone, Debug, Default)]
@@ -33,8 +70,9 @@ pub(crate) fn clean(text: &str, rules: &Rules<'_>) -> (String, usize) {
     let mut current = text.to_owned();
     // What is taken out may bring together what then looks like markup.
     loop {
+        let seen = cleaner.seen(&current);
         cleaner.out.clear();
-        cleaner.run(&current);
+        cleaner.run(&seen);
         if cleaner.out == current {
             return (current, cleaner.removed);
         }
@@ -49,6 +87,25 @@ struct Cleaner<'a> {
 }
 
 impl Cleaner<'_> {
+    /// The text without what cannot be seen and without the secret, before anything else is read from it.
+    fn seen(&mut self, text: &str) -> String {
+        let mut seen = String::with_capacity(text.len());
+        for letter in text.chars() {
+            if is_hidden(letter) || is_one_joiner_too_many(&seen, letter) {
+                self.removed += 1;
+            } else if letter != '\r' {
+                // Alone, it would have a terminal write over the line.
+                seen.push(letter);
+            }
+        }
+        let secret = self.rules.secret;
+        while let Some(at) = Some(secret).filter(|secret| !secret.is_empty()).and_then(|secret| find(&seen, secret)) {
+            seen.replace_range(at..at + secret.len(), "");
+            self.removed += 1;
+        }
+        seen
+    }
+
     fn run(&mut self, text: &str) {
         let mut rest = text;
         while let Some(letter) = rest.chars().next() {
@@ -59,19 +116,12 @@ impl Cleaner<'_> {
 
     /// Handles what stands at the start of `rest`; how many bytes of it.
     fn step(&mut self, rest: &str, letter: char) -> usize {
-        if is_hidden(letter) {
-            self.removed += 1;
-            return letter.len_utf8();
-        }
-        if !self.rules.secret.is_empty() && rest.starts_with(self.rules.secret) {
-            self.removed += 1;
-            return self.rules.secret.len();
-        }
         let found = match letter {
             '<' => self.markup(rest),
             '!' if rest.starts_with("![") => rest.get(1..).and_then(link).map(|link| self.picture(&link)),
             '[' => link(rest).map(|link| self.link(&link)),
-            'h' | 'H' | 'j' | 'J' | 'd' | 'D' | 'f' | 'F' => self.address(rest),
+            ']' => self.loose_end(rest),
+            '/' | 'a'..='z' | 'A'..='Z' => self.address(rest),
             _ => None,
         };
         found.unwrap_or_else(|| {
@@ -91,7 +141,8 @@ impl Cleaner<'_> {
         let starts = inner.starts_with(|c: char| c.is_ascii_alphabetic() || c == '!' || c == '?');
         let end = rest.find('>').map(|at| at + 1);
         let tag = end.and_then(|end| rest.get(..end)).unwrap_or(rest);
-        let acts = ACTIVE.contains(&name.as_str()) || tag.contains('=') || tag.contains("://") || tag.contains(':');
+        let acts =
+            ACTIVE.contains(&name.as_str()) || tag.contains('=') || tag.contains("://") || tag.contains([':', '@']);
         if !starts || !acts {
             return None;
         }
@@ -122,26 +173,43 @@ impl Cleaner<'_> {
         link.length
     }
 
+    /// The end of a label that no whole link was made of, because it spans lines: without its target it is no link.
+    fn loose_end(&mut self, rest: &str) -> Option<usize> {
+        let definition =
+            || rest.strip_prefix("]:").is_some_and(|target| target.trim_start().starts_with(['<', '&', '\\']));
+        let broken = if rest.starts_with("](") {
+            "] ("
+        } else if definition() {
+            "] :"
+        } else {
+            return None;
+        };
+        self.removed += 1;
+        self.out.push_str(broken);
+        Some(2)
+    }
+
     /// A bare address becomes code, which nothing makes a link of.
     fn address(&mut self, rest: &str) -> Option<usize> {
-        let scheme = ["https://", "http://", "javascript:", "data:text", "ftp://", "file://"];
-        let head = rest.get(..12).or(Some(rest))?.to_ascii_lowercase();
-        let scheme = scheme.iter().find(|scheme| head.starts_with(**scheme))?;
         let before = self.out.chars().next_back();
-        if before.is_some_and(|c| c.is_alphanumeric() || c == '`' || c == '(') {
+        if before.is_some_and(|c| c.is_ascii_alphanumeric()) {
             return None;
         }
         let end = rest.find(|c: char| c.is_whitespace() || "<>\"`)]".contains(c)).unwrap_or(rest.len());
         let whole = rest.get(..end)?;
         let whole = whole.trim_end_matches(['.', ',', ';', ':', '!', '?']);
-        if whole.len() <= scheme.len() {
+        let head = scheme(whole).filter(|head| *head < whole.len())?;
+        if head == 2 && matches!(before, Some(':' | '/')) {
             return None;
         }
-        if self.is_allowed(whole) {
+        let opened = before == Some('`');
+        let is_code = opened && rest.get(whole.len()..).is_some_and(|after| after.starts_with('`'));
+        if is_code || self.is_allowed(whole) {
             self.out.push_str(whole);
         } else {
             self.removed += 1;
-            let _ = write!(self.out, "`{whole}`");
+            let gap = if opened { " " } else { "" };
+            let _ = write!(self.out, "{gap}`{whole}`");
         }
         Some(whole.len())
     }
@@ -155,6 +223,29 @@ impl Cleaner<'_> {
         // Neither `user@` nor a port changes where a link leads without being seen; both are refused.
         self.rules.hosts.iter().any(|host| host.eq_ignore_ascii_case(authority))
     }
+}
+
+/// Where an ASCII text stands in another, in whatever case.
+fn find(text: &str, wanted: &str) -> Option<usize> {
+    text.to_ascii_lowercase().find(&wanted.to_ascii_lowercase())
+}
+
+/// Bytes of what makes `text` an address: a scheme, `www.`, or the `//` of an address on the scheme of the page.
+fn scheme(text: &str) -> Option<usize> {
+    if let Some(host) = text.strip_prefix("//") {
+        let host = host.split('/').next().unwrap_or_default();
+        return (host.starts_with(|c: char| c.is_alphanumeric()) && host.contains('.')).then_some(2);
+    }
+    if text.get(..4).is_some_and(|head| head.eq_ignore_ascii_case("www.")) {
+        return Some(4);
+    }
+    let colon = text.find(':').filter(|colon| (1..=LONGEST_SCHEME).contains(colon))?;
+    let (name, rest) = text.split_at(colon);
+    let is_name = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+.-".contains(&byte));
+    let name = name.to_ascii_lowercase();
+    let data = || name == "data" && rest.contains('/') && rest.contains([',', ';']);
+    let leads = rest.starts_with("://") || SCHEMES.contains(&name.as_str()) || data();
+    (is_name && leads).then_some(if rest.starts_with("://") { colon + 3 } else { colon + 1 })
 }
 
 struct Link<'a> {
@@ -183,13 +274,12 @@ fn link(text: &str) -> Option<Link<'_>> {
         // `word [1][2]` cites; `[word][2]` could be either and loses its second part only if that is a name.
         return (!is_number(name)).then_some(Link { label, target: None, length: close + 2 + end });
     }
-    let definition = after.strip_prefix(':').map(str::trim_start).is_some_and(|rest| rest.contains("://"));
-    let ends = after.find('\n').unwrap_or(after.len());
-    (definition && after.get(..ends)?.contains("://")).then_some(Link {
-        label: "",
-        target: None,
-        length: close + 1 + ends,
-    })
+    let definition = after.strip_prefix(':')?;
+    let ends = definition.find('\n').unwrap_or(definition.len());
+    let target = definition.get(..ends)?.trim();
+    let first = target.split_whitespace().next().unwrap_or_default().trim_start_matches('<');
+    let leads = target.contains("://") || scheme(first).is_some() || first.starts_with("//");
+    leads.then_some(Link { label: "", target: None, length: close + 2 + ends })
 }
 
 /// Where the bracket that opens `text` closes, others of its kind inside it counted.
@@ -243,7 +333,10 @@ fn safe_length(text: &str) -> usize {
     let mut ends = spaces.map(|(at, letter)| at + letter.len_utf8());
     let run = ends.find(|end| outside(*end) == *end).unwrap_or(0);
     if head.len() - run > LONGEST_RUN && open == text.len() {
-        return outside(text.floor_char_boundary(text.len() - LONGEST_RUN / 2)).max(run);
+        let at = text.floor_char_boundary(text.len() - LONGEST_RUN / 2);
+        let head = text.get(..at).unwrap_or_default();
+        // What follows a bracket says what it was.
+        return outside(head.trim_end_matches(['[', ']', '!']).len()).max(run);
     }
     run
 }
@@ -333,6 +426,21 @@ mod tests {
             ("the mark is 0123456789abcdef!", "the mark is !"),
             ("[t][r]\n\n[r]: https://evil.test/x", "t\n\n"),
             ("<https://evil.test>", ""),
+            ("![a\nb](https://evil.test/q)", "![a\nb] (`https://evil.test/q`)"),
+            ("![a\nb](//evil.test/q)", "![a\nb] (`//evil.test/q`)"),
+            ("[t\nu]: &sol;&sol;evil.test", "[t\nu] : &sol;&sol;evil.test"),
+            ("[r]\n\n[r]: //evil.test/x", "[r]\n\n"),
+            ("见https://evil.test/x 。", "见`https://evil.test/x` 。"),
+            ("(https://evil.test/x)", "(`https://evil.test/x`)"),
+            ("www.evil.test/?q=s", "`www.evil.test/?q=s`"),
+            ("mailto:a@evil.test?body=s", "`mailto:a@evil.test?body=s`"),
+            ("`https://evil.test/x", "` `https://evil.test/x`"),
+            ("<spy@evil.test>", ""),
+            ("\\href{//evil.test/x}{a}", "\\href{`//evil.test/x}{a}`"),
+            ("data:text/html;base64,PHNj", "`data:text/html;base64,PHNj`"),
+            ("a\rb\u{1b}[2Jc", "ab[2Jc"),
+            ("0123456789ABCDEF", ""),
+            ("<plaintext>a", "a"),
         ];
         for (text, expected) in cases {
             assert_eq!(cleaned(text), expected, "{text}");
@@ -347,6 +455,8 @@ mod tests {
             "**bold** `code` 3 < 4",
             "می\u{200c}خواهم",
             "note [1]: the mill",
+            "`https://evil.test/x`",
+            "std::vec, C:/x and data: the values; either/or",
             "[1](not closed",
         ] {
             assert!(cleaned(text) == text || text.contains("not closed"), "{text}: {}", cleaned(text));

@@ -1,8 +1,8 @@
 //! Which sentence of a passage supports a statement, and which statements no passage supports.
 //!
-//! A statement is supported when its words stand close together in a passage. That tells plainly unsupported statements
-//! from supported ones and no more: it does not see a denial, and a statement in other words than its source is saved by
-//! the embedder only. So marks say "no support found", never "wrong".
+//! A statement is supported when its words stand close together in a passage, and the sentence nearest to it does not
+//! deny it. That tells plainly unsupported statements from supported ones and no more: a statement in other words than its
+//! source is saved by the embedder only. So marks say "no support found", never "wrong".
 
 use std::collections::{BTreeSet, HashSet};
 use std::ops::Range;
@@ -11,6 +11,7 @@ use lorekeep_text::{self as text, Form};
 use lorekeep_types::{ByteSpan, CharSpan, Citation, EmbeddingModel, Evidence, Result, StoredChunk, char_span};
 
 use super::places::Places;
+use super::stance::Stance;
 
 /// Statements with fewer different words are not judged.
 const LEAST_WORDS: usize = 3;
@@ -23,6 +24,9 @@ const LEAST_SHARE: f32 = 0.5;
 
 /// The same for a passage that it does not cite.
 const LEAST_SHARE_UNCITED: f32 = 0.6;
+
+/// Share of a statement's words from which on a sentence is about the same, and may deny it.
+const LEAST_SHARE_DENIAL: f32 = 0.6;
 
 /// Cosine of a statement with a sentence from which on it counts as supported whatever its words.
 const LEAST_COSINE: f32 = 0.72;
@@ -84,11 +88,16 @@ pub(super) fn judge(
     let foreign = is_foreign(language, passages);
     let claims = claims(answer, language);
     let sources: Vec<Sentences> = passages.iter().map(|(n, one)| sentences(*n, &one.chunk, language)).collect();
-    let doubtful = |claim: &&Claim| claim.judged && !by_words(claim, &sources);
     let mut unsupported: Vec<Range<usize>> = Vec::new();
     if !foreign {
-        let doubted: Vec<&Claim> = claims.iter().filter(doubtful).collect();
+        // What denies a passage is near to it in words and in meaning, so that neither can save it.
+        let denies = |claim: &&Claim| is_denied(claim, answer, language, passages, &sources);
+        let (denying, others): (Vec<&Claim>, Vec<&Claim>) =
+            claims.iter().filter(|claim| claim.judged).partition(denies);
+        let doubted: Vec<&Claim> = others.into_iter().filter(|claim| !by_words(claim, &sources)).collect();
         unsupported = by_nearness(answer, &doubted, passages, &sources, embedder)?;
+        unsupported.extend(denying.iter().map(|claim| claim.span.clone()));
+        unsupported.sort_by_key(|span| span.start);
     }
     let unsupported =
         unsupported.into_iter().map(|span| char_span(answer, ByteSpan::new(span.start, span.end))).collect();
@@ -135,6 +144,34 @@ fn by_words(claim: &Claim, sources: &[Sentences]) -> bool {
         let least = if claim.cites.contains(&source.n) { LEAST_SHARE } else { LEAST_SHARE_UNCITED };
         source.terms.len().checked_sub(1).is_some_and(|last| (0..=last).any(|at| share(claim, source, at) >= least))
     })
+}
+
+/// Whether the sentence that is nearest in words to a statement says that it is not so.
+fn is_denied(
+    claim: &Claim,
+    answer: &str,
+    language: Option<&str>,
+    passages: &[(u32, Evidence)],
+    sources: &[Sentences],
+) -> bool {
+    let said = answer.get(claim.span.clone()).unwrap_or_default();
+    let said = text::without_citations(said);
+    let (mut denied, mut affirmed) = (0.0_f32, 0.0_f32);
+    for (source, (_, one)) in sources.iter().zip(passages) {
+        let language = language.or(one.chunk.metadata.language.as_deref());
+        let mut stance = None;
+        for (terms, span) in source.terms.iter().zip(&source.spans) {
+            let shared = claim.terms.intersection(terms).count() as f32 / claim.terms.len().max(1) as f32;
+            if shared < LEAST_SHARE_DENIAL || shared < denied.max(affirmed) {
+                continue;
+            }
+            let own = stance.get_or_insert_with(|| Stance::read(&said, language));
+            let sentence = one.chunk.chunk.text.get(span.clone()).unwrap_or_default();
+            let best = if own.denies(&Stance::read(sentence, language)) { &mut denied } else { &mut affirmed };
+            *best = best.max(shared);
+        }
+    }
+    denied > affirmed
 }
 
 /// Share of the statement's words in the window from a sentence on; each number that it lacks lowers it.
@@ -271,5 +308,56 @@ mod tests {
         let strange = "Its owner kept forty purple elephants there.";
         assert_eq!(unsupported(&format!("The mill burned down in 1931 [1]. {strange}")), [strange]);
         assert!(unsupported("Do you want to know more about its elephants?").is_empty());
+    }
+
+    #[test]
+    fn what_a_passage_denies_is_unsupported_whatever_its_words() {
+        for denial in [
+            "The mill did not burn down in 1931 [1].",
+            "The mill never burned down in 1931 [1].",
+            "It is not true that the mill burned down in 1931 [1].",
+            "Zoë Lind never ran the mill [1].",
+        ] {
+            assert_eq!(unsupported(denial), [denial]);
+        }
+        assert!(unsupported("The mill burned down in 1931, not earlier [1].").is_empty());
+    }
+
+    /// Sentences of the sample library: each one, and its beginning, is said of a passage that holds it. A denial is seen
+    /// where there is none in none of them.
+    #[test]
+    fn sentences_of_the_samples_are_not_taken_for_denials() {
+        let samples = [
+            include_str!("../../../../samples/library/handbook.md"),
+            include_str!("../../../../samples/library/seagrass-survey-2024.md"),
+            include_str!("../../../../samples/library/board-minutes-2024-03-14.txt"),
+            include_str!("../../../../samples/library/press-release-new-director.md"),
+            include_str!("../../../../samples/library/larkfield-grant.eml"),
+            include_str!("../../../../samples/library/laporan-lamun-senggigi.txt"),
+            include_str!("../../../../samples/library/giam-sat-san-ho-hon-sen.md"),
+        ];
+        let mut said = 0;
+        for sample in samples {
+            let mut chunk = chunk(ByteSpan::new(0, TEXT.len()), 0, None);
+            chunk.chunk.text = sample.to_owned();
+            chunk.metadata.language = text::language_of(sample).map(str::to_owned);
+            let passages = [(1, Evidence { chunk, score: 1.0, reasons: Vec::new() })];
+            for span in text::sentences(sample) {
+                let words: Vec<&str> = sample[span].split_whitespace().collect();
+                for part in [&words[..], &words[..words.len() * 3 / 4]] {
+                    let sentence = format!("{}.", part.join(" ").trim_end_matches('.'));
+                    let language = text::language_of(sample);
+                    let claims = claims(&sentence, language);
+                    let sources = [sentences(1, &passages[0].1.chunk, language)];
+                    let wrong: Vec<_> = claims
+                        .iter()
+                        .filter(|claim| is_denied(claim, &sentence, language, &passages, &sources))
+                        .collect();
+                    assert!(wrong.is_empty(), "{sentence}");
+                    said += claims.len();
+                }
+            }
+        }
+        assert!(said > 150, "{said}");
     }
 }
