@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -32,7 +33,7 @@ impl Asked {
 
     /// The body as JSON; `null` when it is none.
     #[must_use]
-    pub fn json(&self) -> serde_json::Value {
+    pub fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_default()
     }
 }
@@ -70,7 +71,7 @@ impl Reply {
 
     /// A whole JSON answer.
     #[must_use]
-    pub fn json(status: u16, body: &serde_json::Value) -> Self {
+    pub fn json(status: u16, body: &Value) -> Self {
         Self::body(status, "application/json", body.to_string())
     }
 
@@ -103,6 +104,29 @@ impl Reply {
         Self { steps, keep: false }
     }
 
+    /// A whole answer of OpenAI's shape that took 1,000 and 50 tokens.
+    #[must_use]
+    pub fn written(text: &str) -> Self {
+        let message = json!({ "role": "assistant", "content": text });
+        let choice = json!({ "index": 0, "message": message, "finish_reason": "stop" });
+        Self::json(200, &json!({ "id": "c1", "model": MODEL, "choices": [choice], "usage": usage() }))
+    }
+
+    /// The same word by word.
+    #[must_use]
+    pub fn streamed(text: &str) -> Self {
+        let reply = Self::begun(text).send(chunk(&json!({}), &json!("stop"), &usage()));
+        reply.send("data: [DONE]\n\n")
+    }
+
+    /// The beginning of a streamed answer, without its end.
+    #[must_use]
+    pub fn begun(text: &str) -> Self {
+        text.split_inclusive(' ').fold(Self::open(200, "text/event-stream"), |reply, piece| {
+            reply.send(chunk(&json!({ "content": piece }), &Value::Null, &Value::Null))
+        })
+    }
+
     /// Adds a step.
     #[must_use]
     pub fn then(mut self, step: Step) -> Self {
@@ -115,6 +139,19 @@ impl Reply {
     pub fn send(self, bytes: impl Into<Vec<u8>>) -> Self {
         self.then(Step::Send(bytes.into()))
     }
+}
+
+/// The model that answers of OpenAI's shape name.
+const MODEL: &str = "small-0613";
+
+fn usage() -> Value {
+    json!({ "prompt_tokens": 1000, "completion_tokens": 50, "total_tokens": 1050 })
+}
+
+fn chunk(delta: &Value, finish: &Value, usage: &Value) -> Vec<u8> {
+    let choice = json!({ "index": 0, "delta": delta, "finish_reason": finish });
+    let body = json!({ "id": "c1", "model": MODEL, "usage": usage, "choices": [choice] });
+    format!("data: {body}\n\n").into_bytes()
 }
 
 fn head(status: u16, headers: &[(&str, &str)]) -> String {

@@ -30,7 +30,7 @@ impl Provider {
             if asked.path == "/v1/models" {
                 return Some(Reply::json(200, &json!({ "data": [{ "id": "small" }, { "id": "large" }] })));
             }
-            Some(if asked.json()["stream"] == true { streamed(text) } else { whole(text) })
+            Some(if asked.json()["stream"] == true { Reply::streamed(text) } else { Reply::written(text) })
         })
     }
 
@@ -42,25 +42,6 @@ impl Provider {
         let asked = self.upstream.asked().into_iter().filter(|asked| asked.path == "/v1/chat/completions");
         asked.map(|asked| asked.json()).collect()
     }
-}
-
-fn whole(text: &str) -> Reply {
-    let choice = json!({ "index": 0, "message": { "role": "assistant", "content": text }, "finish_reason": "stop" });
-    let usage = json!({ "prompt_tokens": 1000, "completion_tokens": 50, "total_tokens": 1050 });
-    Reply::json(200, &json!({ "id": "c1", "model": "small-0613", "choices": [choice], "usage": usage }))
-}
-
-fn streamed(text: &str) -> Reply {
-    let chunk = |delta: Value, finish: Value, usage: Value| {
-        let body = json!({ "id": "c1", "model": "small-0613", "usage": usage,
-            "choices": [{ "index": 0, "delta": delta, "finish_reason": finish }] });
-        format!("data: {body}\n\n").into_bytes()
-    };
-    let reply = text.split_inclusive(' ').fold(Reply::open(200, "text/event-stream"), |reply, piece| {
-        reply.send(chunk(json!({ "content": piece }), Value::Null, Value::Null))
-    });
-    let usage = json!({ "prompt_tokens": 1000, "completion_tokens": 50, "total_tokens": 1050 });
-    reply.send(chunk(json!({}), json!("stop"), usage)).send("data: [DONE]\n\n")
 }
 
 const ANSWER: &str = "Heat loss fell by 31 percent [1]. Nobody knows why [7].";

@@ -19,3 +19,4 @@ mod page;
 mod server;
 mod support;
 mod workspaces;
+mod written;

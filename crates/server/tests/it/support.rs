@@ -1,5 +1,6 @@
 //! A server over a store in memory with a fixed clock and counted ids, and a client that speaks to it in-process.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -8,11 +9,14 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use lorekeep_engine::{Engine, EngineParts, EngineSettings};
+use lorekeep_models::gateway::Gateway;
+use lorekeep_models::gateway::settings::GatewaySettings;
+use lorekeep_models::layer::kept::Kept;
 use lorekeep_models::{O200k, StaticEmbedder};
 use lorekeep_parse::Parser;
 use lorekeep_server::{AppState, Build, Readiness, ScanFolder, ServerSettings, router};
-use lorekeep_store::Store;
-use lorekeep_types::{Clock, Ids};
+use lorekeep_store::{CacheLimits, Store};
+use lorekeep_types::{Clock, Ids, Ledger, ModelDesk, Models};
 use serde_json::Value;
 use tower::ServiceExt as _;
 
@@ -40,6 +44,7 @@ impl Ids for CountedIds {
 pub struct Server {
     pub router: Router,
     pub readiness: Readiness,
+    pub ledger: Arc<dyn Ledger>,
 }
 
 /// An answer, read to its end.
@@ -100,12 +105,28 @@ impl Server {
     }
 
     pub fn with(settings: ServerSettings, scan: Option<Arc<dyn ScanFolder>>) -> Self {
+        Self::over(Arc::new(Store::in_memory().unwrap()), settings, scan, None)
+    }
+
+    /// One with models.
+    pub fn with_models(models: GatewaySettings, settings: ServerSettings) -> Self {
         let store = Arc::new(Store::in_memory().unwrap());
+        let kept = Kept::new(store.cache(Arc::new(FixedClock), CacheLimits::default()).unwrap());
+        let gateway = Gateway::new(models, BTreeMap::new(), store.ledger(), Arc::new(FixedClock)).unwrap();
+        Self::over(store, settings, None, Some(Arc::new(gateway.keeping(Some(kept)))))
+    }
+
+    fn over(
+        store: Arc<Store>,
+        settings: ServerSettings,
+        scan: Option<Arc<dyn ScanFolder>>,
+        gateway: Option<Arc<Gateway>>,
+    ) -> Self {
         let ledger = store.ledger();
         let engine = Engine::new(EngineParts {
             store,
             embedder: Some(Arc::new(StaticEmbedder)),
-            models: None,
+            models: gateway.clone().map(|gateway| gateway as Arc<dyn Models>),
             cache: None,
             tokens: Arc::new(O200k::default()),
             prompt_tokens: Arc::new(O200k::default()),
@@ -122,13 +143,13 @@ impl Server {
             clock: Arc::new(FixedClock),
             ids: Arc::new(CountedIds::default()),
             scan,
-            models: None,
-            ledger,
+            models: gateway.map(|gateway| gateway as Arc<dyn ModelDesk>),
+            ledger: Arc::clone(&ledger),
             readiness: readiness.clone(),
             build: Build { version: "0.1.0", commit: None },
             folder: "(memory)".to_owned(),
         };
-        Self { router: router(state, settings), readiness }
+        Self { router: router(state, settings), readiness, ledger }
     }
 
     pub async fn send(&self, request: Request<Body>) -> Reply {
@@ -181,9 +202,13 @@ impl Server {
 
     /// Two texts that speak of one another.
     pub async fn with_library() -> Self {
-        let server = Self::new();
-        server.add(&[("charter.md", CHARTER), ("minutes/may.md", MINUTES)]).await;
-        server
+        Self::new().stocked().await
+    }
+
+    /// The same server with that library.
+    pub async fn stocked(self) -> Self {
+        self.add(&[("charter.md", CHARTER), ("minutes/may.md", MINUTES)]).await;
+        self
     }
 }
 
