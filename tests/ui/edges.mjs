@@ -54,6 +54,23 @@ async function newQuestionWins({ page, url }) {
   assert.match(await page.locator('.answer-foot .fine').first().textContent(), /3,600 tokens · \$0\.00081/);
 }
 
+async function marksWhatHasNoSupport({ page, url }) {
+  await page.goto(asking(url, 'written?'));
+  await page.getByText('Written by a model from your documents').waitFor();
+  const marked = (await page.locator('.unsupported').allTextContents()).join('');
+  assert.match(marked, /^The owners also keep forty purple elephants\s*2\. +no support found$/, 'exactly the sentence is marked, in words');
+  assert.equal(await page.locator('.prose strong').textContent(), 'about a third');
+  assert.match(await page.locator('.answer-foot .fine').first().textContent(), /^qwen3-32b · 3 passages of 1,204 · 2\.8 s \(first words after 412 ms\) · 3,600 tokens \(estimated\) · price unknown$/);
+  await page.getByText('No support was found in the passages for 1 sentence').waitFor();
+  await page.getByText('The 4 passages the model was given').click();
+  await accessible(page, 'written answer');
+  assert.deepEqual(await page.locator('.given li .fine').allTextContents(), ['cited', 'cited', 'cited']);
+  await page.locator('.given a').last().click();
+  await page.locator('.mark').first().waitFor();
+  await page.goto(asking(url, 'written again?'));
+  await page.getByText('kept from before, no cost').waitFor();
+}
+
 async function abstains({ page, url }) {
   await page.goto(asking(url, 'nothing?'));
   await page.getByText('Nothing in these 6 documents answers this.').waitFor();
@@ -174,6 +191,7 @@ const tests = {
   'a cut stream is named': cutStream,
   'stop stops': stops,
   'a new question wins over a running one': newQuestionWins,
+  'a written answer marks what has no support': marksWhatHasNoSupport,
   'an abstention shows the closest passages': abstains,
   'a bridge sentence is shown and opens': bridges,
   'an upload ends in a result sheet': uploads,

@@ -109,6 +109,27 @@ export function answerTo(question) {
     const usage = { prompt_tokens: 3412, completion_tokens: 188, total_tokens: 3600, cost_nano_usd: 812_000 };
     return { ...base, kind: 'generated', answer, citations, entities, usage };
   }
+  if (question.includes('written')) {
+    const doubtful = 'The owners also keep forty purple elephants [2].';
+    const answer = `🏠 Losses fell by **about a third** [1], mostly through the roof [2]. ${doubtful}\n\n- Half of the cost was covered [3].\n- See \`https://example.org/x\`.`;
+    const start = [...answer.slice(0, answer.indexOf(doubtful))].length;
+    const sources = citations.map(({ n, document_id, name, page, span }) => ({ n, document_id, name, page, span }));
+    return {
+      ...base,
+      kind: 'generated',
+      model: 'qwen3-32b',
+      answer,
+      citations,
+      entities,
+      sources: [...sources, { n: 4, ...place(SURVEY, 'She found that most heat leaves through the roof.') }],
+      unsupported: [[start, start + [...doubtful].length]],
+      took_ms: 2840,
+      first_token_ms: 412,
+      cached: question.includes('again'),
+      usage: { prompt_tokens: 3412, completion_tokens: 188, total_tokens: 3600, cost_nano_usd: null, estimated: true },
+      notices: ['no support was found in the passages for 1 sentence of the answer; it is marked'],
+    };
+  }
   return { ...base, kind: 'quoted', confidence: 'likely', answer: citations.map((citation) => `${citation.quote} [${citation.n}]`).join(' '), citations, entities };
 }
 

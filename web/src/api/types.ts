@@ -120,6 +120,9 @@ export interface Citation extends Place {
   bridge?: Place & { through: string };
 }
 
+/** A passage that a model was given; the answer cites it by `n`. */
+export type Given = Omit<Place, 'quote'> & { n: number };
+
 export interface Usage {
   prompt_tokens: number;
   completion_tokens: number;
@@ -140,7 +143,14 @@ export interface Answer {
   usage: Usage;
   /** The model that wrote it. */
   model?: string;
+  /** Until the first piece of a written answer had arrived. */
   first_token_ms?: number;
+  /** Sentences of a written answer for which no support was found: spans of `answer`. */
+  unsupported?: Span[];
+  /** Passages that the model was given. */
+  sources?: Given[];
+  /** Kept from an earlier, equal question: cost nothing now. */
+  cached?: boolean;
   notices?: string[];
 }
 

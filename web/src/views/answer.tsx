@@ -1,8 +1,8 @@
 // An answer as a document. Quoted answers look quoted: label, serif, a rule beside each sentence, its source below it.
 import type { ComponentChildren } from 'preact';
 import type { Answer, Citation } from '../api/types';
-import { placeName, segments, withSources, type Segment } from '../lib/citations';
-import { cost, count, duration } from '../lib/format';
+import { paragraphs, placeName, segments, withSources, type Run, type Segment } from '../lib/citations';
+import { cost, count, duration, sentence } from '../lib/format';
 import { t, type MessageKey } from '../lib/i18n';
 import { pathTo } from '../lib/route';
 import { documentCount } from '../state/server';
@@ -26,7 +26,7 @@ export function AnswerView(props: Props) {
       {answer.kind === 'abstained' && <Abstained {...props} />}
       {answer.notices?.map((notice) => (
         <p key={notice} class="note note--warn">
-          {notice}
+          {sentence(notice)}
         </p>
       ))}
       <Footer answer={answer} />
@@ -91,25 +91,71 @@ function Quote(props: { segment: Segment; citations: Citation[]; open: (label: s
 function Generated({ answer, open, active }: Props) {
   const numbers = answer.citations.map((citation) => citation.n);
   const byNumber = new Map(answer.citations.map((citation) => [citation.n, citation]));
+  const cites = (run: Run) =>
+    run.numbers.map((n) => {
+      const citation = byNumber.get(n);
+      return citation && <CiteButton key={n} label={String(n)} place={placeName(citation)} open={open} active={active} />;
+    });
   return (
     <>
-      <Label icon="ask" text={t('answer.generated')} />
-      {answer.answer.split(/\n{2,}/).map((paragraph, index) => (
-        <p key={index} class="prose" dir="auto">
-          {segments(paragraph, numbers).map((segment, at) => (
-            <span key={at}>
-              {at > 0 && !/^[.,;:!?)\]]/.test(segment.text) && ' '}
-              <Cited text={segment.text}>
-                {segment.numbers.map((n) => {
-                  const citation = byNumber.get(n);
-                  return citation && <CiteButton key={n} label={String(n)} place={placeName(citation)} open={open} active={active} />;
-                })}
-              </Cited>
+      <Label icon="ask" text={t('answer.generated')} aside={answer.cached ? t('answer.kept') : undefined} />
+      {paragraphs(answer.answer, numbers, answer.unsupported ?? []).map((runs, index) => (
+        <p key={index} class="prose prose--written" dir="auto">
+          {runs.map((run, at) => (
+            <span key={at} class={run.unsupported ? 'unsupported' : undefined}>
+              {run.numbers.length > 0 ? <Cited text={run.text}>{cites(run)}</Cited> : <Words text={run.text} />}
+              {run.ends && <Unsupported />}
             </span>
           ))}
         </p>
       ))}
+      <Given answer={answer} />
     </>
+  );
+}
+
+/** Said in words beside the sentence, because a line under it is neither heard nor seen by everybody. */
+function Unsupported() {
+  return (
+    <span class="unsupported-label">
+      {' '}
+      <Icon name="warn" /> {t('answer.unsupported')}
+    </span>
+  );
+}
+
+/** Text with the little Markdown that models cannot help writing: bold and code. */
+function Words({ text }: { text: string }) {
+  return (
+    <>
+      {text.split(/(\*\*[^*\n]+\*\*|`[^`\n]+`)/).map((part, at) => {
+        if (at % 2 === 0) return part;
+        return part.startsWith('`') ? <code key={at}>{part.slice(1, -1)}</code> : <strong key={at}>{part.slice(2, -2)}</strong>;
+      })}
+    </>
+  );
+}
+
+/** What the model was given to write from, cited or not. */
+function Given({ answer }: { answer: Answer }) {
+  const given = answer.sources ?? [];
+  if (given.length === 0) return null;
+  const cited = new Set(answer.citations.map((citation) => citation.n));
+  return (
+    <details class="given">
+      <summary>{t('answer.given', { n: given.length })}</summary>
+      <ol class="plain">
+        {given.map((source) => (
+          <li key={source.n}>
+            <span class="given-number">{source.n}</span>
+            <a href={pathTo(workspace.value, `docs/${encodeURIComponent(source.document_id)}`, { page: source.page, hl: source.span.join('-') })}>
+              {placeName(source)}
+            </a>
+            {cited.has(source.n) && <span class="fine">{t('answer.given.cited')}</span>}
+          </li>
+        ))}
+      </ol>
+    </details>
   );
 }
 
@@ -138,13 +184,19 @@ function Abstained({ answer, open }: Props) {
 
 const LONG_WORD = 24;
 
-/** Text and its citation numbers, which never begin a line: they stay with the last word, unless it is a giant. */
+/** Text and its citation numbers, which never begin a line: they stay with the last word, unless it is a giant or marked up. */
 function Cited({ text, children }: { text: string; children: ComponentChildren }) {
   const at = text.lastIndexOf(' ') + 1;
-  if (text.length - at > LONG_WORD) return <>{text} {children}</>;
+  if (text.length - at > LONG_WORD || /[*`]/.test(text.slice(at))) {
+    return (
+      <>
+        <Words text={text} /> {children}
+      </>
+    );
+  }
   return (
     <>
-      {text.slice(0, at)}
+      <Words text={text.slice(0, at)} />
       <span class="nowrap">
         {text.slice(at)} {children}
       </span>
@@ -170,14 +222,16 @@ export function CiteButton(props: { label: string; place: string; open: (label: 
   );
 }
 
-/** `quoted, no model · 3 passages of 1,204 · 41 ms · 0 tokens`. */
+/** `quoted, no model · 3 passages of 1,204 · 41 ms · 0 tokens`; of a written answer the model, tokens and cost. */
 export function summary(answer: Answer): string {
   const { usage } = answer;
+  const written = answer.kind === 'generated';
+  const first = answer.first_token_ms === undefined ? '' : ` (${t('summary.first', { time: duration(answer.first_token_ms) })})`;
   const parts = [
-    answer.kind === 'generated' && answer.model ? answer.model : t(`summary.${answer.kind}` as MessageKey),
+    written && answer.model ? answer.model : t(`summary.${answer.kind}` as MessageKey),
     t('summary.passages', { n: answer.citations.length, all: answer.searched }),
-    duration(answer.took_ms),
-    t('summary.tokens', { n: usage.total_tokens }),
+    duration(answer.took_ms) + first,
+    t('summary.tokens', { n: usage.total_tokens }) + (usage.estimated ? ` (${t('summary.estimated')})` : ''),
   ];
   if (usage.total_tokens > 0) parts.push(usage.cost_nano_usd === null ? t('summary.price') : cost(usage.cost_nano_usd));
   return parts.join(' · ');

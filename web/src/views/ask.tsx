@@ -110,7 +110,7 @@ function Progress() {
           <Icon name="stop" /> {t('stop')}
         </button>
       </p>
-      {draft.value ? <p class="prose">{draft.value}</p> : <Skeleton />}
+      {draft.value ? <p class="prose prose--written" dir="auto">{draft.value}</p> : <Skeleton />}
     </>
   );
 }
