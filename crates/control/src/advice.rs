@@ -44,6 +44,14 @@ pub fn advise(report: &UsageReport) -> Vec<String> {
             "vectors cost more ({embedding} USD) than answers ({others} USD): try a cheaper embedding model"
         ));
     }
+    if let Some(drift) = total.price_drift() {
+        advice.push(format!(
+            "providers report {} USD where the prices say {} ({:+.0} %): correct `prices.MODEL`",
+            usd(total.reported_cost),
+            usd(total.compared_cost),
+            drift * 100.0
+        ));
+    }
     if total.unknown_calls > 0 {
         let unknown = total.unknown_calls;
         advice.push(format!(
@@ -109,6 +117,17 @@ mod tests {
         for (line, part) in advice.iter().zip(expected) {
             assert!(line.contains(part), "{line} lacks {part}");
         }
+    }
+
+    #[test]
+    fn prices_that_are_off_are_named() {
+        let drifting = |compared_cost| {
+            let total = UsageRow { reported_cost: 1_000_000_000, compared_cost, ..row("", 1) };
+            advise(&report(Vec::new(), total))
+        };
+        assert!(drifting(1_050_000_000).is_empty() && drifting(950_000_000).is_empty());
+        assert!(drifting(1_060_000_000)[0].contains("(+6 %)"));
+        assert!(drifting(500_000_000)[0].contains("1.00 USD where the prices say 0.50 (-50 %)"));
     }
 
     #[test]

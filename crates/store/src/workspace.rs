@@ -7,9 +7,9 @@ use std::sync::Arc;
 
 use lorekeep_types::{
     Cancel, CommitOutcome, ContentHash, DocumentFilter, DocumentId, DocumentOrder, DocumentPage, DocumentRecord,
-    DocumentState, DocumentText, DocumentWrite, EmbedTask, EmbeddingModelId, GraphEdit, IntegrityReport, Job, JobId,
-    JobItem, JobState, NewJob, PageRequest, PendingItem, Problem, Result, Snapshot, StoredChunk, VectorWrite,
-    Workspace, WorkspaceName,
+    DocumentState, DocumentText, DocumentWrite, EmbedTask, EmbeddingModelId, FreshVector, GraphEdit, IntegrityReport,
+    Job, JobId, JobItem, JobState, NewJob, PageRequest, PendingItem, Problem, Result, Snapshot, StoredChunk,
+    VectorKind, VectorTask, VectorWrite, VectorsStage, Workspace, WorkspaceName,
 };
 
 use crate::folder::Folder;
@@ -117,6 +117,38 @@ impl Workspace for LocalWorkspace {
 
     fn job_items(&self, job: &JobId, page: PageRequest) -> Result<Vec<JobItem>> {
         Ok(self.truth.read()?.job_items(job, page)?)
+    }
+
+    fn enqueue_vectors(&self, job: JobId, now_ms: i64) -> Result<Job> {
+        Ok(self.truth.enqueue_vectors(&job, now_ms)?)
+    }
+
+    fn vectors_job(&self) -> Result<Option<Job>> {
+        Ok(self.truth.read()?.vectors_job()?)
+    }
+
+    fn begin_vectors(&self, job: &JobId, model: &EmbeddingModelId, now_ms: i64) -> Result<VectorsStage> {
+        Ok(self.truth.begin_vectors(job, model, now_ms)?)
+    }
+
+    fn vector_tasks(&self, after: Option<(VectorKind, i64)>, limit: usize) -> Result<Vec<VectorTask>> {
+        Ok(self.truth.read()?.vector_tasks(after, limit)?)
+    }
+
+    fn stage_vectors(&self, job: &JobId, vectors: &[FreshVector], passed: u64) -> Result<bool> {
+        Ok(self.truth.stage_vectors(job, vectors, passed)?)
+    }
+
+    fn swap_vectors(&self, job: &JobId) -> Result<bool> {
+        Ok(self.truth.swap_vectors(job)?)
+    }
+
+    fn delay_vectors(&self, job: &JobId, problem: Option<&Problem>) -> Result<()> {
+        Ok(self.truth.delay_vectors(job, problem)?)
+    }
+
+    fn end_vectors(&self, job: &JobId, problem: Option<&Problem>, now_ms: i64) -> Result<()> {
+        Ok(self.truth.end_vectors(job, problem, now_ms)?)
     }
 
     fn document(&self, id: &DocumentId) -> Result<Option<DocumentRecord>> {

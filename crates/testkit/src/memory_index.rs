@@ -7,8 +7,8 @@ use std::sync::Arc;
 use lorekeep_text::{self as text, Form, TitleDictionary};
 use lorekeep_types::{
     ChunkFilter, ChunkId, ChunkPhrases, ChunkSet, CorpusStats, DocumentFilter, DocumentId, EmbeddingModel,
-    EntityDetail, EntityId, GraphStats, LexicalField, Metadata, Neighbourhood, NewChunk, PhraseGraph, RelationDetail,
-    RelationId, Result, ScoredChunk, Snapshot, StoredChunk, Vector, VectorKind, VersionId,
+    EmbeddingModelId, EntityDetail, EntityId, GraphStats, LexicalField, Metadata, Neighbourhood, NewChunk, PhraseGraph,
+    RelationDetail, RelationId, Result, ScoredChunk, Snapshot, StoredChunk, Vector, VectorKind, VersionId,
 };
 
 use crate::Lexicon;
@@ -35,6 +35,7 @@ pub struct MemoryIndex {
     /// Normalised texts with a space at both ends, for finding phrases.
     normalised: Vec<String>,
     vectors: Vec<Vector>,
+    model: Option<EmbeddingModelId>,
     graph: PhraseGraph,
 }
 
@@ -44,7 +45,7 @@ impl MemoryIndex {
     /// # Errors
     /// When the embedder fails.
     pub fn build(documents: Vec<MemoryDocument>, embedder: Option<&dyn EmbeddingModel>) -> Result<Self> {
-        let mut index = Self::default();
+        let mut index = Self { model: embedder.map(EmbeddingModel::id), ..Self::default() };
         let mut languages: HashMap<String, u32> = HashMap::new();
         let (mut marked, mut all) = (0_u64, 0_u64);
         for (version, document) in (0..).zip(&documents) {
@@ -155,6 +156,10 @@ impl Snapshot for MemoryIndex {
         let phrase = format!(" {} ", words.join(" "));
         let holds = |chunk: &u32| self.normalised.get(*chunk as usize).is_some_and(|text| text.contains(&phrase));
         Ok(rarest.map_or(0, |word| self.words.chunks(word).filter(holds).count() as u32))
+    }
+
+    fn embedding_model(&self) -> Option<&EmbeddingModelId> {
+        self.model.as_ref()
     }
 
     fn chunk_similarity(&self, query: &[f32]) -> Vec<f32> {

@@ -171,6 +171,22 @@ pub struct TokenUsage {
 }
 
 impl TokenUsage {
+    /// Both together. What the provider says of the cost is known only where it said it of both.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        let costs = self.reported_cost.zip(other.reported_cost);
+        Self {
+            prompt: self.prompt.saturating_add(other.prompt),
+            completion: self.completion.saturating_add(other.completion),
+            cached: self.cached.saturating_add(other.cached),
+            cache_written: self.cache_written.saturating_add(other.cache_written),
+            reasoning: self.reasoning.saturating_add(other.reasoning),
+            searches: self.searches.saturating_add(other.searches),
+            estimated: self.estimated || other.estimated,
+            reported_cost: costs.map(|(one, two)| one.saturating_add(two)),
+        }
+    }
+
     /// Read and written together.
     #[must_use]
     pub const fn total(&self) -> u64 {
@@ -230,8 +246,6 @@ pub struct Capabilities {
     pub stream: bool,
     /// Keeps to a JSON schema.
     pub json_schema: bool,
-    /// Calls tools.
-    pub tools: bool,
     /// Reads pictures.
     pub vision: bool,
     /// Makes vectors of texts.

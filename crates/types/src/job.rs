@@ -11,7 +11,7 @@ use crate::id::{ContentHash, DocumentId, JobId};
 pub enum JobKind {
     /// Adds or updates documents.
     Add,
-    /// Rebuilds the views.
+    /// Makes every vector anew; its counts are of vectors.
     Reindex,
 }
 
@@ -85,6 +85,8 @@ pub struct Job {
     pub started_at: Option<i64>,
     /// Ended.
     pub ended_at: Option<i64>,
+    /// Why it failed as a whole or, while it runs, what it waits for.
+    pub problem: Option<Problem>,
 }
 
 /// One document of a job.
@@ -200,9 +202,11 @@ pub enum JobEvent {
         state: JobState,
         /// Outcomes so far.
         counts: JobCounts,
-        /// Documents per second.
+        /// Documents, or vectors of a reindex, per second.
         rate: f64,
-        /// Estimated seconds left; absent before the first documents ended.
+        /// Estimated seconds left; absent before the first of them ended.
         left_s: Option<f64>,
+        /// As in [`Job::problem`].
+        problem: Option<Problem>,
     },
 }

@@ -55,8 +55,8 @@ pub use ledger::budget::{
     day_name,
 };
 pub use ledger::report::{
-    CallPage, CallRow, MOST_CALLS, Times, UsageFilter, UsageKey, UsageQuery, UsageReport, UsageRow, tokens_per_second,
-    usd,
+    CallPage, CallRow, MOST_CALLS, Times, UsageFilter, UsageKey, UsageQuery, UsageReport, UsageRow, price_drift,
+    tokens_per_second, usd,
 };
 pub use ledger::{Admission, CALL_CANCELLED, CALL_LOST, CALL_OK, CallNumber, Closing, Ledger, Opening, Saved};
 pub use model::{EmbeddingModel, EmbeddingModelId, TokenCounter, Vector};
@@ -76,7 +76,7 @@ pub use secret::Secret;
 pub use snapshot::{CorpusStats, LexicalField, ScoredChunk, Snapshot, VectorKind};
 pub use span::{ByteSpan, CharSpan, char_span};
 pub use store::{
-    ChunkVector, CommitOutcome, DocumentWrite, EmbedTask, IntegrityReport, Store, VectorWrite, Workspace,
-    WorkspaceSummary,
+    ChunkVector, CommitOutcome, DocumentWrite, EmbedTask, FreshVector, IntegrityReport, Store, VectorTask, VectorWrite,
+    VectorsStage, Workspace, WorkspaceSummary,
 };
 pub use usage::Usage;

@@ -6,9 +6,10 @@ use std::sync::Arc;
 use futures_core::future::BoxFuture;
 use serde::{Deserialize, Serialize};
 
-use crate::chat::Capabilities;
+use crate::audio::{SpeechModel, TranscriptionModel};
+use crate::chat::{Capabilities, TokenUsage};
 use crate::error::{Error, Result};
-use crate::model_port::{ChatModel, ModelId, RerankModel};
+use crate::model_port::{ChatModel, EmbeddingProvider, ModelId, RerankModel};
 use crate::usage::Usage;
 
 /// What models are used for. Each role has its own chain of models.
@@ -104,6 +105,33 @@ pub trait Models: Send + Sync {
 
     /// The model that orders passages; `None` when none is configured, which is no error. As for [`Models::chat`].
     fn rerank(&self) -> Option<Arc<dyn RerankModel>>;
+
+    /// The model that makes vectors; `None` when none is configured, which is no error. It has no fallback: vectors of
+    /// different models cannot be compared.
+    ///
+    /// # Errors
+    /// When the one that is configured cannot be used, e.g. for want of a key.
+    fn embed(&self) -> Result<Option<Arc<dyn EmbeddingProvider>>> {
+        Ok(None)
+    }
+
+    /// One certain model that makes vectors, such as the one whose vectors a workspace holds.
+    ///
+    /// # Errors
+    /// `NotFound` for an unknown provider; `CapabilityMissing` when it has no embeddings.
+    fn embed_by_id(&self, id: &ModelId) -> Result<Arc<dyn EmbeddingProvider>> {
+        Err(Error::not_found("provider", &id.provider))
+    }
+
+    /// The model that writes down speech; `None` when none is configured. As for [`Models::chat`].
+    fn transcribe(&self) -> Option<Arc<dyn TranscriptionModel>> {
+        None
+    }
+
+    /// The model that speaks text; `None` when none is configured. As for [`Models::chat`].
+    fn speak(&self) -> Option<Arc<dyn SpeechModel>> {
+        None
+    }
 }
 
 /// A provider as it is configured.
@@ -132,6 +160,8 @@ pub struct ModelState {
     pub circuit: String,
     /// Calls that wait for a place.
     pub waiting: usize,
+    /// The provider's words when it refused the API key, because of which the model is not called for now.
+    pub refused: Option<String>,
 }
 
 /// All of it.
@@ -152,7 +182,9 @@ pub struct ModelsOverview {
 pub struct ModelTest {
     /// The model.
     pub model: ModelId,
-    /// Whether it answered.
+    /// What it was tried for.
+    pub role: Role,
+    /// Whether it did it.
     pub ok: bool,
     /// How it failed.
     pub error: Option<String>,
@@ -166,10 +198,27 @@ pub struct ModelTest {
     pub reports_usage: bool,
     /// Tokens and cost of the trial.
     pub usage: Usage,
-    /// What it answered, shortened.
+    /// The length of its vectors, for one that embeds.
+    pub dimensions: Option<usize>,
+    /// What it answered, shortened; for one that reranks, whether it put the right text first; for
+    /// one that speaks, how much sound came.
     pub answer: String,
     /// Models that the provider lists; empty when it lists none.
     pub listed: Vec<String>,
+}
+
+impl ModelTest {
+    /// Enters what the trial took.
+    pub fn took(&mut self, usage: &TokenUsage, cost: Option<i64>) {
+        self.reports_usage = !usage.estimated;
+        self.usage = Usage {
+            prompt_tokens: usage.prompt,
+            completion_tokens: usage.completion,
+            total_tokens: usage.total(),
+            cost_nano_usd: cost.map(i64::unsigned_abs),
+            estimated: usage.estimated,
+        };
+    }
 }
 
 /// The port of those who look after models: the server and the command line.
@@ -183,6 +232,6 @@ pub trait ModelDesk: Models {
     /// `NotFound` for an unknown provider, `CapabilityMissing` when one cannot fill the role; nothing changes then.
     fn set_role(&self, role: Role, models: Vec<ModelId>) -> Result<()>;
 
-    /// Asks a model for a few words and tells how it went. Costs what such a call costs.
-    fn test<'a>(&'a self, model: &'a ModelId) -> BoxFuture<'a, ModelTest>;
+    /// Asks a model for a little of what a role needs and tells how it went. Costs what such a call costs.
+    fn test<'a>(&'a self, model: &'a ModelId, role: Role) -> BoxFuture<'a, ModelTest>;
 }

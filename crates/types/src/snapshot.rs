@@ -7,6 +7,7 @@ use crate::document::DocumentFilter;
 use crate::error::Result;
 use crate::graph::{EntityDetail, GraphStats, Neighbourhood, RelationDetail};
 use crate::id::{ChunkId, EntityId, RelationId};
+use crate::model::EmbeddingModelId;
 use crate::phrase_graph::PhraseGraph;
 
 /// The two analysed forms of a chunk's words.
@@ -83,6 +84,9 @@ pub trait Snapshot: Send + Sync {
     /// # Errors
     /// When the text view cannot be read.
     fn phrase_frequency(&self, words: &[&str]) -> Result<u32>;
+
+    /// The model that made its vectors; `None` before the first vector.
+    fn embedding_model(&self) -> Option<&EmbeddingModelId>;
 
     /// Cosine of `query` (length 1) with every chunk, by ordinal; empty when chunks have no vectors.
     fn chunk_similarity(&self, query: &[f32]) -> Vec<f32>;

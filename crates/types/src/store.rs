@@ -132,6 +132,41 @@ pub struct VectorWrite {
     pub description_tokens: u32,
 }
 
+/// A text whose vector is made anew; see [`Workspace::begin_vectors`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VectorTask {
+    /// What the vector stands for.
+    pub kind: VectorKind,
+    /// Row id.
+    pub row: i64,
+    /// What to embed.
+    pub text: String,
+    /// The language of a chunk's document (ISO 639-1), if known.
+    pub language: Option<String>,
+}
+
+/// A vector that waits beside the present ones for its turn.
+#[derive(Clone, Debug, PartialEq)]
+pub struct FreshVector {
+    /// As in the task.
+    pub kind: VectorKind,
+    /// As in the task.
+    pub row: i64,
+    /// The vector.
+    pub vector: Vector,
+}
+
+/// Where a job of new vectors stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VectorsStage {
+    /// Vectors are being made; the present ones serve.
+    Making,
+    /// They have taken their place; the job is yet to be ended.
+    Swapped,
+    /// The job has ended, or was cancelled.
+    Ended,
+}
+
 /// Whether views and truth agree.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IntegrityReport {
@@ -252,6 +287,59 @@ pub trait Workspace: Send + Sync {
     /// # Errors
     /// When the truth cannot be read.
     fn job_items(&self, job: &JobId, page: PageRequest) -> Result<Vec<JobItem>>;
+
+    // Vectors made anew.
+
+    /// Accepts a job that makes every vector anew. Until it has ended no documents are handed out.
+    ///
+    /// # Errors
+    /// `Conflict` when such a job is open already; the message names it.
+    fn enqueue_vectors(&self, job: JobId, now_ms: i64) -> Result<Job>;
+
+    /// The open job of new vectors.
+    ///
+    /// # Errors
+    /// When the truth cannot be read.
+    fn vectors_job(&self) -> Result<Option<Job>>;
+
+    /// Begins a job of new vectors, or goes on with it. What an earlier run made with another model is dropped.
+    ///
+    /// # Errors
+    /// When the truth cannot be written.
+    fn begin_vectors(&self, job: &JobId, model: &EmbeddingModelId, now_ms: i64) -> Result<VectorsStage>;
+
+    /// Texts whose new vectors are missing, at most `limit`, after a row in the order of chunks, entities, relations.
+    /// Entities and relations that wait for their vector in any case ([`Workspace::embed_tasks`]) are left out.
+    ///
+    /// # Errors
+    /// When the truth cannot be read.
+    fn vector_tasks(&self, after: Option<(VectorKind, i64)>, limit: usize) -> Result<Vec<VectorTask>>;
+
+    /// Keeps new vectors beside the present ones. `passed` is the number of texts that are done, those without a
+    /// vector included. `false`: the job was cancelled, and nothing was kept.
+    ///
+    /// # Errors
+    /// `StorageFull` or `Storage`; then nothing was kept.
+    fn stage_vectors(&self, job: &JobId, vectors: &[FreshVector], passed: u64) -> Result<bool>;
+
+    /// Puts the new vectors and their model in the place of the old ones, in one transaction. `false`: the job was
+    /// cancelled.
+    ///
+    /// # Errors
+    /// When the truth cannot be written; the old vectors stay.
+    fn swap_vectors(&self, job: &JobId) -> Result<bool>;
+
+    /// Remembers what keeps a job of new vectors from going on; `None` when nothing does any more.
+    ///
+    /// # Errors
+    /// When the truth cannot be written.
+    fn delay_vectors(&self, job: &JobId, problem: Option<&Problem>) -> Result<()>;
+
+    /// Ends a job of new vectors. With a `problem` it failed: the old vectors stay and the new ones are dropped.
+    ///
+    /// # Errors
+    /// When the truth cannot be written.
+    fn end_vectors(&self, job: &JobId, problem: Option<&Problem>, now_ms: i64) -> Result<()>;
 
     // Documents.
 

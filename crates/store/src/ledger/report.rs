@@ -86,6 +86,10 @@ impl Tally {
             Some(cost) => sums.cost = sums.cost.saturating_add(cost),
             None => sums.unknown_calls += 1,
         }
+        if let Some((own, reported)) = call.cost.zip(usage.reported_cost) {
+            sums.compared_cost = sums.compared_cost.saturating_add(own);
+            sums.reported_cost = sums.reported_cost.saturating_add(reported);
+        }
         sums.api_ms += call.api_ms.unwrap_or(0.0);
         self.times.push(call.total_ms.unwrap_or(f64::NAN));
     }

@@ -44,6 +44,8 @@ pub(crate) enum ChangeKind {
     RelationVector(i64),
     /// The aliases differ.
     AliasesChanged,
+    /// All vectors are those of another model.
+    VectorsReplaced,
 }
 
 impl ChangeKind {
@@ -59,6 +61,7 @@ impl ChangeKind {
             Self::EntityVector(entity) => (8, entity),
             Self::RelationVector(relation) => (9, relation),
             Self::AliasesChanged => (10, 0),
+            Self::VectorsReplaced => (11, 0),
         }
     }
 
@@ -74,6 +77,7 @@ impl ChangeKind {
             8 => Self::EntityVector(row),
             9 => Self::RelationVector(row),
             10 => Self::AliasesChanged,
+            11 => Self::VectorsReplaced,
             _ => return Err(StoreError::Damaged(format!("the change log holds the unknown kind {kind}"))),
         })
     }

@@ -42,7 +42,7 @@ const RULES: [(&str, &str); 17] = [
         "waiting documents have lost their bytes",
     ),
     (
-        "SELECT count(*) FROM jobs j WHERE j.open <> (SELECT count(*) FROM items i WHERE i.job = j.id \
+        "SELECT count(*) FROM jobs j WHERE j.kind = 'add' AND j.open <> (SELECT count(*) FROM items i WHERE i.job = j.id \
       AND i.outcome IN ('queued', 'processing'))",
         "jobs miscount their open documents",
     ),

@@ -6,16 +6,17 @@ use lorekeep_types::{
     ContentHash, DocumentId, DocumentState, Job, JobCounts, JobId, JobItem, JobKind, JobState, NewJob, PageRequest,
     PendingItem, Problem,
 };
+use rusqlite::types::ValueRef;
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::items::{self, Ended, Given};
 use super::reader::Reader;
 use super::reader::chunks::{document_id, json};
-use super::{Truth, delete};
+use super::{Truth, delete, fresh};
 use crate::error::{Result, StoreError};
 
 const JOB: &str = "SELECT public, kind, state, label, total, open, ready, duplicate, needs_ocr, failed, cancelled, \
-     created_at, started_at, ended_at FROM jobs";
+     created_at, started_at, ended_at, problem FROM jobs";
 
 /// Most rows of one page of a list.
 pub(super) const MOST_ROWS: usize = 1_000;
@@ -137,16 +138,22 @@ impl Truth {
     pub(crate) fn cancel_job(&self, job: &JobId, now_ms: i64) -> Result<bool> {
         self.write(|writing| {
             let sql = writing.sql();
-            let question = "SELECT id, state FROM jobs WHERE public = ?1";
+            let question = "SELECT id, state, kind = 'reindex' FROM jobs WHERE public = ?1";
             let found = sql
                 .prepare_cached(question)?
-                .query_row([job.as_str()], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?)))
+                .query_row([job.as_str()], |row| {
+                    Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, bool>(2)?))
+                })
                 .optional()?;
-            let Some((row, state)) = found else { return Err(no_job(job)) };
+            let Some((row, state, of_vectors)) = found else { return Err(no_job(job)) };
             if state == "done" || state == "cancelled" {
                 return Ok(false);
             }
             sql.execute("UPDATE jobs SET state = 'cancelled', ended_at = ?2 WHERE id = ?1", (row, now_ms))?;
+            if of_vectors {
+                sql.execute("UPDATE jobs SET cancelled = open, open = 0 WHERE id = ?1", [row])?;
+                fresh::give_up(sql)?;
+            }
             for item in ids(sql, "SELECT id FROM items WHERE job = ?1 AND outcome = 'queued'", [row])? {
                 items::end(sql, item, &Ended::state(DocumentState::Cancelled), now_ms)?;
             }
@@ -186,7 +193,7 @@ impl Reader<'_> {
                 name: row.get(1)?,
                 outcome: row.get(2)?,
                 duplicate_of: duplicate_of.map(|id| document_id(&id)).transpose()?,
-                problem: if row.get::<_, Option<String>>(4)?.is_some() { Some(json(row, 4)?) } else { None },
+                problem: if row.get_ref(4)? == ValueRef::Null { None } else { Some(json(row, 4)?) },
             })
         })?;
         Ok(rows.collect::<Result<_, _>>()?)
@@ -223,10 +230,12 @@ fn open_job(sql: &Connection, id: &JobId, label: Option<&str>, now_ms: i64) -> R
     Ok(sql.last_insert_rowid())
 }
 
-/// Queued items in order, within the limits; at least one if there is any.
+/// Queued items in order, within the limits; at least one if there is any. None while vectors are made anew: those of
+/// a document would be of one model or the other by chance.
 fn claimable(sql: &Connection, limit: usize, max_bytes: u64) -> Result<Vec<i64>> {
     let question = "SELECT i.id, i.document, i.bytes FROM items i WHERE i.outcome = 'queued' AND NOT EXISTS \
-                    (SELECT 1 FROM items o WHERE o.document = i.document AND o.outcome = 'processing') ORDER BY i.id";
+                    (SELECT 1 FROM items o WHERE o.document = i.document AND o.outcome = 'processing') AND NOT EXISTS \
+                    (SELECT 1 FROM jobs WHERE kind = 'reindex' AND state IN ('queued', 'running')) ORDER BY i.id";
     let mut statement = sql.prepare_cached(question)?;
     let mut rows = statement.query([])?;
     let mut documents = std::collections::HashSet::new();
@@ -284,11 +293,11 @@ fn no_job(job: &JobId) -> StoreError {
     StoreError::NotFound { kind: "job", name: job.to_string() }
 }
 
-fn present_job(sql: &Connection, job: &JobId) -> Result<Job> {
+pub(super) fn present_job(sql: &Connection, job: &JobId) -> Result<Job> {
     one_job(sql, "public", job.as_str())?.ok_or_else(|| no_job(job))
 }
 
-fn one_job(sql: &Connection, column: &str, value: &str) -> Result<Option<Job>> {
+pub(super) fn one_job(sql: &Connection, column: &str, value: &str) -> Result<Option<Job>> {
     let question = format!("{JOB} WHERE {column} = ?1");
     Ok(sql.prepare_cached(&question)?.query_row([value], job_row).optional()?)
 }
@@ -318,6 +327,7 @@ fn job_row(row: &Row<'_>) -> rusqlite::Result<Job> {
         created_at: row.get(11)?,
         started_at: row.get(12)?,
         ended_at: row.get(13)?,
+        problem: if row.get_ref(14)? == ValueRef::Null { None } else { Some(json(row, 14)?) },
     })
 }
 

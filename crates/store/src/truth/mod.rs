@@ -12,6 +12,7 @@ pub(crate) mod connection;
 mod delete;
 mod documents;
 mod filter;
+mod fresh;
 mod graph;
 mod graph_edit;
 mod items;

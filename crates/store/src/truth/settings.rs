@@ -9,7 +9,8 @@ use crate::error::{Result, StoreError};
 
 /// Settings whose key starts with this are the store's own.
 const OWN: &str = "store.";
-const MODEL: &str = "store.embedding_model";
+/// Under which the model of the vectors is kept.
+pub(super) const MODEL: &str = "store.embedding_model";
 
 impl Reader<'_> {
     /// A stored setting.
@@ -45,7 +46,7 @@ impl Truth {
                         "the workspace holds vectors of `{}` ({} dimensions), not of `{}` ({})",
                         present.name, present.dimensions, model.name, model.dimensions
                     ),
-                    "use that model, or add the documents to a new workspace",
+                    "make all vectors anew with `lorekeep reindex --vectors`, or configure the model that they are of",
                 )),
                 _ => put(writing.sql(), MODEL, Some(&serde_json::to_string(model)?)),
             }
@@ -53,12 +54,12 @@ impl Truth {
     }
 }
 
-fn get(sql: &Connection, key: &str) -> Result<Option<String>> {
+pub(super) fn get(sql: &Connection, key: &str) -> Result<Option<String>> {
     let question = "SELECT value FROM settings WHERE key = ?1";
     Ok(sql.prepare_cached(question)?.query_row([key], |row| row.get(0)).optional()?)
 }
 
-fn put(sql: &Connection, key: &str, value: Option<&str>) -> Result<()> {
+pub(super) fn put(sql: &Connection, key: &str, value: Option<&str>) -> Result<()> {
     match value {
         Some(value) => {
             let upsert =

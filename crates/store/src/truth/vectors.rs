@@ -18,9 +18,28 @@ impl Reader<'_> {
         let queued: Vec<(i64, i64)> = rows.collect::<Result<_, _>>()?;
         let mut tasks = Vec::with_capacity(queued.len());
         for (kind, row) in queued {
-            tasks.extend(if kind == QUEUE_ENTITY { entity_task(sql, row)? } else { relation_task(sql, row)? });
+            let kind = if kind == QUEUE_ENTITY { VectorKind::Entity } else { VectorKind::Relation };
+            tasks.extend(task(sql, kind, row)?);
         }
         Ok(tasks)
+    }
+}
+
+/// What is embedded for an entity or a relation; `None` when it is gone.
+pub(super) fn task(sql: &Connection, kind: VectorKind, row: i64) -> Result<Option<EmbedTask>> {
+    match kind {
+        VectorKind::Entity => entity_task(sql, row),
+        VectorKind::Relation => relation_task(sql, row),
+        VectorKind::Chunk => Ok(None),
+    }
+}
+
+/// The number of a kind in `embed_queue`; chunks get their vectors with their document.
+pub(super) const fn queue_of(kind: VectorKind) -> Option<i64> {
+    match kind {
+        VectorKind::Chunk => None,
+        VectorKind::Entity => Some(QUEUE_ENTITY),
+        VectorKind::Relation => Some(QUEUE_RELATION),
     }
 }
 

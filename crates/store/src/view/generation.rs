@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use lorekeep_text::{TitleDictionary, norm};
-use lorekeep_types::{Cancel, ChunkId, PhraseGraph, VectorKind};
+use lorekeep_types::{Cancel, ChunkId, EmbeddingModelId, PhraseGraph, VectorKind};
 
 use super::analyse::links;
 use super::lazy::LazyVectors;
@@ -28,6 +28,8 @@ pub(super) struct Generation {
     pub(super) passages: Passages,
     pub(super) titles: TitleDictionary,
     pub(super) vectors: VectorSet,
+    /// The model of all vectors.
+    pub(super) model: Option<EmbeddingModelId>,
     pub(super) entities: Arc<LazyVectors>,
     pub(super) relations: Arc<LazyVectors>,
     pub(super) counts: (u64, u64),
@@ -63,15 +65,24 @@ impl Generation {
         let text = TextView::open(&text_folder(folder))?;
         let mut generation = Self::with(text, passages, Some(log));
         let reader = truth.read()?;
-        reader.each_vector(VectorKind::Chunk, &mut |chunk, vector| {
-            if generation.passages.locate(chunk).is_some() {
-                generation.vectors.put(chunk, &vector);
-            }
-            Ok(())
-        })?;
+        generation.read_vectors(&reader)?;
         generation.aliases = reader.aliases()?;
         generation.counts = reader.graph_counts()?;
         Ok(generation)
+    }
+
+    /// Reads the vectors of the chunks it has, and whose they are.
+    fn read_vectors(&mut self, reader: &Reader<'_>) -> Result<()> {
+        let mut vectors = VectorSet::default();
+        reader.each_vector(VectorKind::Chunk, &mut |chunk, vector| {
+            if self.passages.locate(chunk).is_some() {
+                vectors.put(chunk, &vector);
+            }
+            Ok(())
+        })?;
+        self.vectors = vectors;
+        self.model = reader.embedding_model()?;
+        Ok(())
     }
 
     fn with(text: TextView, passages: Passages, log: Option<PassageLog>) -> Self {
@@ -81,6 +92,7 @@ impl Generation {
             text,
             passages,
             vectors: VectorSet::default(),
+            model: None,
             entities: Arc::new(LazyVectors::new(VectorKind::Entity)),
             relations: Arc::new(LazyVectors::new(VectorKind::Relation)),
             counts: (0, 0),
@@ -149,7 +161,13 @@ impl Generation {
         }
         self.torn = true;
         self.follow_graph(reader, &stage)?;
+        let replaced = stage.vectors;
         let (mut delta, mending) = self.apply(stage);
+        if replaced {
+            self.read_vectors(reader)?;
+        } else {
+            self.model = reader.embedding_model()?;
+        }
         delta.links = self.relink(reader, mending)?;
         self.passages.apply(Delta { seq: delta.seq, links: delta.links.clone(), ..Delta::default() });
         self.torn = false;
@@ -157,6 +175,10 @@ impl Generation {
     }
 
     fn follow_graph(&mut self, reader: &Reader<'_>, stage: &Stage) -> Result<()> {
+        if stage.vectors {
+            self.entities = Arc::new(LazyVectors::new(VectorKind::Entity));
+            self.relations = Arc::new(LazyVectors::new(VectorKind::Relation));
+        }
         if !stage.entities.is_empty() {
             self.entities = self.entities.followed(reader, stage.entities.iter().copied())?;
         }

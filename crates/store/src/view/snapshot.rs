@@ -5,9 +5,9 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use lorekeep_types::{
-    ChunkFilter, ChunkId, ChunkSet, CorpusStats, DocumentFilter, EntityDetail, EntityId, Error, GraphStats,
-    LexicalField, Neighbourhood, PhraseGraph, RelationDetail, RelationId, Result, ScoredChunk, Snapshot, StoredChunk,
-    VectorKind,
+    ChunkFilter, ChunkId, ChunkSet, CorpusStats, DocumentFilter, EmbeddingModelId, EntityDetail, EntityId, Error,
+    GraphStats, LexicalField, Neighbourhood, PhraseGraph, RelationDetail, RelationId, Result, ScoredChunk, Snapshot,
+    StoredChunk, VectorKind,
 };
 
 use super::details::Details;
@@ -35,6 +35,8 @@ pub(super) struct Published {
     versions: Vec<(i64, u32, u32)>,
     text: TextSearch,
     vectors: VectorSet,
+    /// The model of all vectors.
+    model: Option<EmbeddingModelId>,
     /// Ordinal by slot of `vectors`.
     slots: Vec<u32>,
     entities: Arc<LazyVectors>,
@@ -61,6 +63,7 @@ impl Published {
             text: generation.text().number(&chunks, &lengths)?,
             slots: vectors.rows().iter().map(|row| ordinal(row).unwrap_or(NO_CHUNK)).collect(),
             vectors,
+            model: generation.model.clone(),
             entities: Arc::clone(&generation.entities),
             relations: Arc::clone(&generation.relations),
             graph,
@@ -144,6 +147,10 @@ impl Snapshot for Published {
 
     fn phrase_frequency(&self, words: &[&str]) -> Result<u32> {
         Ok(self.text.phrase_frequency(words)?)
+    }
+
+    fn embedding_model(&self) -> Option<&EmbeddingModelId> {
+        self.model.as_ref()
     }
 
     fn chunk_similarity(&self, query: &[f32]) -> Vec<f32> {

@@ -45,6 +45,8 @@ pub(super) struct Stage {
     pub(super) relations: BTreeSet<i64>,
     /// Whether the aliases differ.
     pub(super) aliases: bool,
+    /// Whether all vectors are those of another model.
+    pub(super) vectors: bool,
     /// Whether it holds all there is, not what changed.
     pub(super) everything: bool,
     page: u32,
@@ -147,6 +149,7 @@ impl Stage {
                 | ChangeKind::RelationRemoved(row)
                 | ChangeKind::RelationVector(row) => _ = self.relations.insert(row),
                 ChangeKind::AliasesChanged => self.aliases = true,
+                ChangeKind::VectorsReplaced => self.vectors = true,
             }
         }
         touched

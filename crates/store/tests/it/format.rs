@@ -64,7 +64,7 @@ fn a_newer_format_is_refused_with_both_numbers() {
     let store = Store::open(folder.path(), NOW).unwrap();
     let error = store.workspace(&crate::support::name("default")).err().unwrap();
     assert_eq!(error.code(), ErrorCode::Unprocessable);
-    assert!(error.message().contains("999") && error.message().contains("up to 1"), "{error}");
+    assert!(error.message().contains("999") && error.message().contains("up to 2"), "{error}");
 }
 
 #[test]

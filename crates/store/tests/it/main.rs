@@ -8,6 +8,7 @@
     reason = "tests"
 )]
 
+mod anew;
 mod archive;
 mod cache;
 mod concurrency;

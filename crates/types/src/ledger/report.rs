@@ -83,6 +83,10 @@ pub struct UsageRow {
     pub cost: i64,
     /// Calls whose cost is not known and not in `cost`.
     pub unknown_calls: u64,
+    /// What providers say that calls cost whose cost is in `cost`, too, nano-USD.
+    pub reported_cost: i64,
+    /// The cost of those same calls by the prices, nano-USD.
+    pub compared_cost: i64,
     /// Time from opening to end, all calls together.
     pub total_ms: f64,
     /// Part of it in calls of the provider.
@@ -108,11 +112,28 @@ impl UsageRow {
         (self.unknown_calls == 0).then_some(self.cost)
     }
 
+    /// By which share of what providers report the prices give another cost, where that is worth a word.
+    #[must_use]
+    pub fn price_drift(&self) -> Option<f64> {
+        price_drift(self.compared_cost, self.reported_cost)
+    }
+
     /// Tokens read and written.
     #[must_use]
     pub const fn total_tokens(&self) -> u64 {
         self.prompt.saturating_add(self.completion)
     }
+}
+
+/// Prices that are further than this from what a provider reports want to be corrected.
+const DRIFT: f64 = 0.05;
+
+/// By which share of `reported` the `own` cost differs from it; `None` up to 5 %, and where nothing was reported.
+#[must_use]
+#[expect(clippy::cast_precision_loss, reason = "a share; the last digits do not matter")]
+pub fn price_drift(own: i64, reported: i64) -> Option<f64> {
+    let share = (own - reported) as f64 / reported as f64;
+    (reported > 0 && share.abs() > DRIFT).then_some(share)
 }
 
 /// An answer to a [`UsageQuery`].
