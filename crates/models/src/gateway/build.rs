@@ -3,12 +3,14 @@
 use std::sync::Arc;
 
 use lorekeep_types::{
-    Capabilities, ChatModel, EmbeddingProvider, Error, ErrorCode, ModelId, RerankModel, Result, Secret,
+    Capabilities, ChatModel, EmbeddingProvider, Error, ErrorCode, ModelId, RerankModel, Result, Secret, SpeechModel,
+    TranscriptionModel,
 };
 
 use super::local::{self, Local};
 use super::settings::{GatewaySettings, ProviderKind, ProviderSettings};
 use crate::provider::anthropic::Anthropic;
+use crate::provider::audio::{HttpSpeech, HttpTranscription};
 use crate::provider::auth::{Authorize, Key};
 use crate::provider::chat::HttpChat;
 use crate::provider::embed::gemini::GeminiEmbed;
@@ -16,7 +18,7 @@ use crate::provider::embed::offline::OfflineEmbed;
 use crate::provider::embed::ollama::OllamaEmbed;
 use crate::provider::embed::openai::OpenAiEmbed;
 use crate::provider::embed::watsonx::WatsonxEmbed;
-use crate::provider::embed::{EmbedWire, HttpEmbed};
+use crate::provider::embed::{EmbedWire, HttpEmbed, Prefixes};
 use crate::provider::gemini::Gemini;
 use crate::provider::generate::{Generate, Template};
 use crate::provider::http::Http;
@@ -92,6 +94,14 @@ impl Provider {
         matches!(self.reach, Reach::Here(_)).then_some(local::PLACES)
     }
 
+    /// What answers depend on beside the model's name: what is spoken to, where, with which options.
+    #[must_use]
+    pub(super) fn source(&self) -> String {
+        let options = self.settings.options.iter().map(|(name, value)| format!(" {name}={value}"));
+        let address = self.settings.address().unwrap_or_default();
+        format!("{} {address}{}", self.settings.kind.name(), options.collect::<String>())
+    }
+
     /// Where the provider lists its models, if its kind does.
     #[must_use]
     pub(super) fn list_path(&self) -> Option<&'static str> {
@@ -140,7 +150,9 @@ impl Provider {
             return local.embed(self.id(model));
         }
         let (wire, id, (http, auth)) = (self.embed_wire()?, self.id(model), self.parts()?);
-        Ok(Arc::new(HttpEmbed::new(id, wire, http.clone(), Arc::clone(auth))))
+        let prefix = |name: &str| self.settings.option(name).unwrap_or_default().to_owned();
+        let prefixes = Prefixes { query: prefix("query_prefix"), passage: prefix("passage_prefix") };
+        Ok(Arc::new(HttpEmbed::new(id, wire, http.clone(), Arc::clone(auth)).prefixed(prefixes)))
     }
 
     /// A reranking model.
@@ -157,6 +169,36 @@ impl Provider {
         };
         let (id, (http, auth)) = (self.id(model), self.parts()?);
         Ok(Arc::new(HttpRerank::new(id, wire, http.clone(), Arc::clone(auth))))
+    }
+
+    /// A model that writes down speech.
+    ///
+    /// # Errors
+    /// `CapabilityMissing` when the kind has none.
+    pub fn transcribe(&self, model: &str) -> Result<Arc<dyn TranscriptionModel>> {
+        let dialect = self.audio().ok_or_else(|| self.lacks("transcription"))?;
+        let (id, (http, auth)) = (self.id(model), self.parts()?);
+        Ok(Arc::new(HttpTranscription::new(id, dialect, http.clone(), Arc::clone(auth))))
+    }
+
+    /// A model that speaks text.
+    ///
+    /// # Errors
+    /// `CapabilityMissing` when the kind has none.
+    pub fn speak(&self, model: &str) -> Result<Arc<dyn SpeechModel>> {
+        let dialect = self.audio().ok_or_else(|| self.lacks("speech"))?;
+        let (id, (http, auth)) = (self.id(model), self.parts()?);
+        Ok(Arc::new(HttpSpeech::new(id, dialect, http.clone(), Arc::clone(auth))))
+    }
+
+    /// How sound is spoken of, by the kinds that know it.
+    fn audio(&self) -> Option<Dialect> {
+        match self.settings.kind {
+            ProviderKind::OpenAi => Some(Dialect::OpenAi),
+            ProviderKind::Compatible => Some(Dialect::Compatible),
+            ProviderKind::Azure => Some(self.azure()),
+            _ => None,
+        }
     }
 
     fn chat_wire(&self) -> Result<Arc<dyn ChatWire>> {
@@ -182,14 +224,15 @@ impl Provider {
     }
 
     fn embed_wire(&self) -> Result<Arc<dyn EmbedWire>> {
-        let openai = |dialect| Arc::new(OpenAiEmbed::new(dialect)) as Arc<dyn EmbedWire>;
+        let dimensions = self.number("dimensions", "the length of a vector")?;
+        let openai = |dialect| Arc::new(OpenAiEmbed { dimensions, ..OpenAiEmbed::new(dialect) }) as Arc<dyn EmbedWire>;
         Ok(match self.settings.kind {
             ProviderKind::OpenAi => openai(Dialect::OpenAi),
             ProviderKind::Compatible => openai(Dialect::Compatible),
             ProviderKind::OpenRouter => openai(Dialect::OpenRouter),
             ProviderKind::Azure => openai(self.azure()),
-            ProviderKind::Gemini => Arc::new(GeminiEmbed::default()),
-            ProviderKind::Ollama => Arc::new(OllamaEmbed::default()),
+            ProviderKind::Gemini => Arc::new(GeminiEmbed { dimensions }),
+            ProviderKind::Ollama => Arc::new(OllamaEmbed { dimensions, ..OllamaEmbed::default() }),
             ProviderKind::WatsonX => Arc::new(WatsonxEmbed::new(self.version(VERSION), self.scope()?)),
             ProviderKind::Embeddings => Arc::new(OfflineEmbed::default()),
             _ => return Err(self.lacks("embeddings")),
@@ -197,11 +240,14 @@ impl Provider {
     }
 
     fn ollama(&self) -> Result<Ollama> {
-        let num_ctx = match self.settings.option("num_ctx") {
-            Some(number) => Some(number.parse().map_err(|_| self.wrong("num_ctx", number, "a number of tokens"))?),
-            None => None,
-        };
+        let num_ctx = self.number("num_ctx", "a number of tokens")?;
         Ok(Ollama { num_ctx, keep_alive: self.settings.option("keep_alive").map(str::to_owned) })
+    }
+
+    /// An option that is a number.
+    fn number<N: std::str::FromStr>(&self, option: &str, rule: &str) -> Result<Option<N>> {
+        let number = |text: &str| text.parse().map_err(|_| self.wrong(option, text, rule));
+        self.settings.option(option).map(number).transpose()
     }
 
     fn template(&self) -> Result<Template> {
@@ -247,12 +293,12 @@ impl Provider {
 #[must_use]
 pub fn capabilities(kind: ProviderKind) -> Capabilities {
     let chat = Capabilities { chat: true, stream: true, json_schema: true, vision: true, ..Capabilities::default() };
+    let hears_and_speaks = Capabilities { embed: true, transcribe: true, speak: true, ..chat };
     match kind {
-        ProviderKind::OpenAi | ProviderKind::OpenRouter | ProviderKind::Azure | ProviderKind::Gemini => {
-            Capabilities { embed: true, ..chat }
-        }
-        ProviderKind::Ollama => Capabilities { embed: true, ..chat },
-        ProviderKind::Compatible | ProviderKind::WatsonX => Capabilities { embed: true, rerank: true, ..chat },
+        ProviderKind::OpenAi | ProviderKind::Azure => hears_and_speaks,
+        ProviderKind::Compatible => Capabilities { rerank: true, ..hears_and_speaks },
+        ProviderKind::OpenRouter | ProviderKind::Gemini | ProviderKind::Ollama => Capabilities { embed: true, ..chat },
+        ProviderKind::WatsonX => Capabilities { embed: true, rerank: true, ..chat },
         ProviderKind::Anthropic => chat,
         ProviderKind::Perplexity | ProviderKind::PerplexityAgent => Capabilities { web: true, ..chat },
         ProviderKind::Generate => Capabilities { chat: true, ..Capabilities::default() },

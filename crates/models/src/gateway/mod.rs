@@ -10,13 +10,16 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lorekeep_types::{
-    ChatModel, Clock, Error, ErrorCode, Ledger, ModelDesk, ModelId, ModelState, ModelTest, Models, ModelsOverview,
-    ProviderInfo, RerankModel, Result, Role,
+    ChatModel, Clock, EmbeddingProvider, Error, ErrorCode, Ledger, ModelDesk, ModelId, ModelState, ModelTest, Models,
+    ModelsOverview, ProviderInfo, RerankModel, Result, Role, SpeechModel, TokenUsage, TranscriptionModel,
 };
 
 use self::build::{Provider, capabilities};
 use self::settings::{GatewaySettings, ProviderSettings};
+use crate::layer::audio::{GuardedSpeech, GuardedTranscription};
 use crate::layer::breaker::CircuitState;
+use crate::layer::credential::Credential;
+use crate::layer::embed::GuardedEmbed;
 use crate::layer::fallback::Chain;
 use crate::layer::guard::{Guard, GuardedChat, GuardedRerank};
 use crate::layer::kept::Kept;
@@ -37,6 +40,8 @@ pub struct Gateway {
 struct State {
     /// One guard per model, made when it is first needed and kept: circuits and limits outlive requests.
     guards: HashMap<ModelId, Guard>,
+    /// The key of each provider.
+    credentials: HashMap<String, Credential>,
     /// Roles whose models were set at run time.
     set: BTreeMap<Role, Vec<ModelId>>,
 }
@@ -115,6 +120,19 @@ impl Gateway {
         Ok(GuardedRerank::new(model, self.guard(id)))
     }
 
+    fn guarded_embed(&self, id: &ModelId) -> Result<GuardedEmbed> {
+        let model = self.provider(id)?.embed(&id.model)?;
+        Ok(GuardedEmbed::new(model, self.guard(id)).keeping(self.kept.clone()))
+    }
+
+    fn guarded_transcription(&self, id: &ModelId) -> Result<GuardedTranscription> {
+        Ok(GuardedTranscription::new(self.provider(id)?.transcribe(&id.model)?, self.guard(id)))
+    }
+
+    fn guarded_speech(&self, id: &ModelId) -> Result<GuardedSpeech> {
+        Ok(GuardedSpeech::new(self.provider(id)?.speak(&id.model)?, self.guard(id)))
+    }
+
     /// The role's models; one that cannot be used is logged and left out.
     fn usable<M>(&self, role: Role, make: impl Fn(&ModelId) -> Result<M>) -> Vec<M> {
         let make = |id: &ModelId| match make(id) {
@@ -135,13 +153,22 @@ impl Gateway {
         let prices = Arc::clone(&self.settings.prices);
         let meter = Meter::new(id.clone(), Arc::clone(&self.ledger), prices, Arc::clone(&self.clock))
             .reserving(!self.settings.budgets.is_empty());
-        let places = self.provider(id).ok().and_then(Provider::places).unwrap_or(self.settings.concurrent);
-        let guard = Guard::new(id.clone(), places, self.settings.attempts, meter);
+        let provider = self.provider(id).ok();
+        let places = provider.and_then(Provider::places).unwrap_or(self.settings.concurrent);
+        let source = provider.map(Provider::source).unwrap_or_default();
+        let guard = Guard::new(id.clone(), places, self.settings.attempts, meter).of_source(&source);
+        let credential = state.credentials.entry(id.provider.clone()).or_default().clone();
+        let guard = guard.sharing(credential);
         state.guards.insert(id.clone(), guard.clone());
         guard
     }
 
     fn check_role(&self, role: Role, models: &[ModelId]) -> Result<()> {
+        if role == Role::Embed && models.len() > 1 {
+            let message = format!("the role `embed` takes one model, not {}", models.len());
+            return Err(Error::new(ErrorCode::Configuration, message)
+                .hint("vectors of different models cannot be compared, so none can stand in for another"));
+        }
         for id in models {
             // A provider whose key is missing is told when it is used; one that is not there at all is told now.
             if let Some(Err(_)) = self.providers.get(&id.provider) {
@@ -150,16 +177,18 @@ impl Gateway {
             let provider = self.provider(id)?;
             match role {
                 Role::Rerank => drop(provider.rerank(&id.model)?),
-                // The built-in embedder makes all vectors, and nothing speaks: a model that were accepted here would
-                // never be asked.
-                Role::Embed | Role::Transcribe | Role::Speak => {
-                    let message = format!("no model can be chosen for the role `{}` in this release", role.name());
-                    return Err(Error::new(ErrorCode::CapabilityMissing, message));
-                }
+                Role::Embed => drop(provider.embed(&id.model)?),
+                Role::Transcribe => drop(provider.transcribe(&id.model)?),
+                Role::Speak => drop(provider.speak(&id.model)?),
                 _ => drop(provider.chat(&id.model)?),
             }
         }
         Ok(())
+    }
+
+    /// What a call cost, nano-USD; `None` without a price.
+    fn cost(&self, id: &ModelId, usage: &TokenUsage) -> Option<i64> {
+        self.settings.prices.cost(id, usage, self.clock.now_ms())
     }
 
     fn info(&self, settings: &ProviderSettings) -> ProviderInfo {
@@ -193,6 +222,24 @@ impl Models for Gateway {
     fn chat_by_id(&self, id: &ModelId) -> Result<Arc<dyn ChatModel>> {
         Ok(Arc::new(self.guarded(id)?))
     }
+
+    fn embed(&self) -> Result<Option<Arc<dyn EmbeddingProvider>>> {
+        self.models_of(Role::Embed).first().map(|id| self.embed_by_id(id)).transpose()
+    }
+
+    fn embed_by_id(&self, id: &ModelId) -> Result<Arc<dyn EmbeddingProvider>> {
+        Ok(Arc::new(self.guarded_embed(id)?))
+    }
+
+    fn transcribe(&self) -> Option<Arc<dyn TranscriptionModel>> {
+        let models = self.usable(Role::Transcribe, |id| self.guarded_transcription(id));
+        Chain::new(models).map(|chain| Arc::new(chain) as Arc<dyn TranscriptionModel>)
+    }
+
+    fn speak(&self) -> Option<Arc<dyn SpeechModel>> {
+        let models = self.usable(Role::Speak, |id| self.guarded_speech(id));
+        Chain::new(models).map(|chain| Arc::new(chain) as Arc<dyn SpeechModel>)
+    }
 }
 
 impl ModelDesk for Gateway {
@@ -207,6 +254,7 @@ impl ModelDesk for Gateway {
             }
             .to_owned(),
             waiting: guard.waiting(),
+            refused: guard.refused().map(|refused| refused.reason),
         };
         let roles = roles.filter(|(_, models)| !models.is_empty()).collect();
         let guards = self.state();
@@ -227,7 +275,7 @@ impl ModelDesk for Gateway {
         Ok(())
     }
 
-    fn test<'a>(&'a self, model: &'a ModelId) -> futures::future::BoxFuture<'a, ModelTest> {
-        Box::pin(self.trial(model))
+    fn test<'a>(&'a self, model: &'a ModelId, role: Role) -> futures::future::BoxFuture<'a, ModelTest> {
+        Box::pin(self.trial(model, role))
     }
 }

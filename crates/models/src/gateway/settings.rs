@@ -229,10 +229,12 @@ impl ProviderKind {
     #[must_use]
     pub const fn options(self) -> &'static [&'static str] {
         match self {
-            Self::OpenRouter => &["referer", "title"],
-            Self::Azure => &["api_version"],
-            Self::Ollama => &["num_ctx", "keep_alive"],
-            Self::WatsonX => &["project_id", "space_id", "api_version", "iam_url"],
+            Self::OpenAi | Self::Compatible | Self::Gemini => &["dimensions", "query_prefix", "passage_prefix"],
+            Self::OpenRouter => &["referer", "title", "dimensions", "query_prefix", "passage_prefix"],
+            Self::Azure => &["api_version", "dimensions", "query_prefix", "passage_prefix"],
+            Self::Ollama => &["num_ctx", "keep_alive", "dimensions", "query_prefix", "passage_prefix"],
+            Self::WatsonX => &["project_id", "space_id", "api_version", "iam_url", "query_prefix", "passage_prefix"],
+            Self::Embeddings => &["query_prefix", "passage_prefix"],
             Self::Generate => &["template"],
             Self::Local => &["path", "context"],
             _ => &[],

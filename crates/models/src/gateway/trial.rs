@@ -1,11 +1,13 @@
-//! Trying a model: a short question through all its layers, and the provider's own list of models.
+//! Trying a model for what a role asks of it: a short question, a vector, an order of two texts; through all its layers.
+//! Beside that, the provider's own list of models.
 
 use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
 use lorekeep_types::{
-    Call, ChatEvent, ChatMessage, ChatRequest, ChatRole, Completion, ModelError, ModelId, ModelTest, Models as _,
-    Result, Usage, WorkspaceName,
+    AudioFormat, Call, ChatEvent, ChatMessage, ChatRequest, ChatRole, Completion, EmbedKind, ModelError, ModelId,
+    ModelTest, Models as _, Recording, RerankModel as _, Result, Role, SpeechModel as _, TranscriptionModel as _,
+    Usage, Utterance, WorkspaceName,
 };
 use serde_json::Value;
 
@@ -18,12 +20,20 @@ const PATIENCE: Duration = Duration::from_secs(60);
 const MOST_LISTED: usize = 500;
 /// Characters shown of the answer.
 const MOST_SHOWN: usize = 120;
+/// What a reranker is asked, and which text answers it.
+const QUESTION: &str = "Where is the key?";
+const TEXTS: [&str; 2] = ["Bread is made of flour, water and salt.", "The key lies under the mat at the door."];
+const FITTING: usize = 1;
+
+/// The voice that OpenAI and most servers of its shape have.
+const VOICE: &str = "alloy";
 
 impl Gateway {
-    pub(super) async fn trial(&self, model: &ModelId) -> ModelTest {
+    pub(super) async fn trial(&self, model: &ModelId, role: Role) -> ModelTest {
         let started = Instant::now();
         let mut test = ModelTest {
             model: model.clone(),
+            role,
             ok: false,
             error: None,
             first_token_ms: None,
@@ -31,27 +41,32 @@ impl Gateway {
             streams: false,
             reports_usage: false,
             usage: Usage::NONE,
+            dimensions: None,
             answer: String::new(),
             listed: Vec::new(),
         };
-        match self.ask(model, started, &mut test).await {
-            Ok(completion) => {
-                test.ok = true;
-                test.reports_usage = !completion.usage.estimated;
-                test.usage = Usage {
-                    prompt_tokens: completion.usage.prompt,
-                    completion_tokens: completion.usage.completion,
-                    total_tokens: completion.usage.total(),
-                    cost_nano_usd: completion.cost.map(i64::unsigned_abs),
-                    estimated: completion.usage.estimated,
-                };
-                test.answer = completion.text.trim().chars().take(MOST_SHOWN).collect();
-            }
+        self.guard(model).find_out();
+        let outcome = match role {
+            Role::Embed => self.embeds(model, started, &mut test).await,
+            Role::Rerank => self.reranks(model, started, &mut test).await,
+            Role::Transcribe => self.hears(model, started, &mut test).await,
+            Role::Speak => self.speaks(model, started, &mut test).await,
+            _ => self.answers(model, started, &mut test).await,
+        };
+        match outcome {
+            Ok(()) => test.ok = true,
             Err(error) => test.error = Some(error.to_string()),
         }
         test.total_ms = started.elapsed().as_secs_f64() * 1e3;
         test.listed = self.listed(model).await.unwrap_or_default();
         test
+    }
+
+    async fn answers(&self, id: &ModelId, started: Instant, test: &mut ModelTest) -> Result<()> {
+        let completion = self.ask(id, started, test).await?;
+        test.took(&completion.usage, completion.cost);
+        test.answer = completion.text.trim().chars().take(MOST_SHOWN).collect();
+        Ok(())
     }
 
     async fn ask(&self, id: &ModelId, started: Instant, test: &mut ModelTest) -> Result<Completion> {
@@ -62,11 +77,7 @@ impl Gateway {
             max_tokens: Some(512),
             ..ChatRequest::default()
         };
-        let call = Call {
-            deadline: Some(started + PATIENCE),
-            ..Call::new("test", WorkspaceName::default_workspace(), "model-test")
-        };
-        let mut events = model.stream(&call, &request).await?;
+        let mut events = model.stream(&call(started), &request).await?;
         let mut pieces = 0;
         while let Some(event) = events.next().await {
             match event? {
@@ -82,6 +93,39 @@ impl Gateway {
         }
         let fault = lorekeep_types::ModelFault::Malformed;
         Err(ModelError::new(fault, id, "the answer ended without an end").into())
+    }
+
+    async fn embeds(&self, id: &ModelId, started: Instant, test: &mut ModelTest) -> Result<()> {
+        let embedded = self.embed_by_id(id)?.embed(&call(started), &[QUESTION], EmbedKind::Query).await?;
+        test.took(&embedded.usage, self.cost(id, &embedded.usage));
+        test.dimensions = embedded.vectors.first().map(Vec::len);
+        Ok(())
+    }
+
+    async fn reranks(&self, id: &ModelId, started: Instant, test: &mut ModelTest) -> Result<()> {
+        let reranked = self.guarded_rerank(id)?.rerank(&call(started), QUESTION, &TEXTS, TEXTS.len()).await?;
+        test.took(&reranked.usage, self.cost(id, &reranked.usage));
+        let best = reranked.ranking.first().and_then(|best| TEXTS.get(best.index));
+        let verdict = if best == TEXTS.get(FITTING) { "" } else { "not " };
+        test.answer = format!("the text that answers the question is {verdict}the first");
+        Ok(())
+    }
+
+    async fn hears(&self, id: &ModelId, started: Instant, test: &mut ModelTest) -> Result<()> {
+        let recording = Recording { bytes: silence().into(), file_name: "silence.wav".to_owned(), language: None };
+        let transcript = self.guarded_transcription(id)?.transcribe(&call(started), &recording).await?;
+        test.took(&transcript.usage, self.cost(id, &transcript.usage));
+        test.answer = transcript.text.chars().take(MOST_SHOWN).collect();
+        Ok(())
+    }
+
+    async fn speaks(&self, id: &ModelId, started: Instant, test: &mut ModelTest) -> Result<()> {
+        let utterance =
+            Utterance { text: "Ready.".to_owned(), voice: VOICE.to_owned(), format: AudioFormat::default() };
+        let speech = self.guarded_speech(id)?.speak(&call(started), &utterance).await?;
+        test.took(&speech.usage, self.cost(id, &speech.usage));
+        test.answer = format!("{} bytes of {}", speech.bytes.len(), speech.media_type);
+        Ok(())
     }
 
     /// The models that the provider lists, in the shapes of OpenAI, Ollama and Gemini.
@@ -104,4 +148,28 @@ impl Gateway {
         let name = |row: &Value| ["id", "name", "model"].iter().find_map(|key| row[*key].as_str().map(str::to_owned));
         Ok(rows.iter().filter_map(name).take(MOST_LISTED).collect())
     }
+}
+
+/// A call of a trial.
+fn call(started: Instant) -> Call {
+    let call = Call::new("test", WorkspaceName::default_workspace(), "model-test");
+    Call { deadline: Some(started + PATIENCE), ..call }
+}
+
+/// A second of silence: WAV with 8,000 samples of 16 bits.
+fn silence() -> Vec<u8> {
+    const RATE: u32 = 8_000;
+    let length = 2 * RATE;
+    let mut wav = Vec::with_capacity(44 + length as usize);
+    wav.extend_from_slice(b"RIFF");
+    wav.extend_from_slice(&(36 + length).to_le_bytes());
+    wav.extend_from_slice(b"WAVEfmt ");
+    // 16 bytes of format: PCM, one channel, samples and bytes a second, bytes and bits of a sample.
+    for number in [16, 0x0001_0001, RATE, 2 * RATE, 0x0010_0002] {
+        wav.extend_from_slice(&number.to_le_bytes());
+    }
+    wav.extend_from_slice(b"data");
+    wav.extend_from_slice(&length.to_le_bytes());
+    wav.resize(44 + length as usize, 0);
+    wav
 }

@@ -3,9 +3,11 @@
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use lorekeep_types::{
-    Call, Capabilities, ChatModel, ChatRequest, ChatStream, Completion, ModelError, ModelId, RerankModel, Reranked,
+    Call, Capabilities, ChatModel, ChatRequest, ChatStream, Completion, ModelError, ModelId, Recording, RerankModel,
+    Reranked, Speech, SpeechModel, Transcript, TranscriptionModel, Utterance,
 };
 
+use super::audio::{GuardedSpeech, GuardedTranscription};
 use super::guard::{Guarded, GuardedChat, GuardedRerank};
 
 /// Models in order of preference; at least one.
@@ -77,5 +79,29 @@ impl RerankModel for Chain<GuardedRerank> {
         top_n: usize,
     ) -> BoxFuture<'a, Result<Reranked, ModelError>> {
         self.ask(call, move |model, before| model.rerank_after(call, (query, texts, top_n), before).boxed()).boxed()
+    }
+}
+
+impl TranscriptionModel for Chain<GuardedTranscription> {
+    fn id(&self) -> &ModelId {
+        self.first.model_id()
+    }
+
+    fn transcribe<'a>(
+        &'a self,
+        call: &'a Call,
+        recording: &'a Recording,
+    ) -> BoxFuture<'a, Result<Transcript, ModelError>> {
+        self.ask(call, |model, before| model.after(call, recording, before).boxed()).boxed()
+    }
+}
+
+impl SpeechModel for Chain<GuardedSpeech> {
+    fn id(&self) -> &ModelId {
+        self.first.model_id()
+    }
+
+    fn speak<'a>(&'a self, call: &'a Call, utterance: &'a Utterance) -> BoxFuture<'a, Result<Speech, ModelError>> {
+        self.ask(call, |model, before| model.after(call, utterance, before).boxed()).boxed()
     }
 }

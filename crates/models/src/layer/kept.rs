@@ -17,7 +17,7 @@ use super::flight::Flights;
 use super::guard::{Guarded as _, GuardedChat};
 
 /// The form of what is kept and of its keys; another one finds nothing of the former.
-const FORM: &[u8] = b"chat 1";
+const FORM: &[u8] = b"chat 2";
 
 /// A cache and the calls under way to it. Cheap to clone; clones share both.
 #[derive(Clone)]
@@ -66,7 +66,7 @@ impl Kept {
         before: Before,
     ) -> Result<Completion, ModelError> {
         let began = Instant::now();
-        let key = key(model.model_id(), call, keep, request);
+        let key = key(model, call, keep, request);
         let (flight, is_first) =
             self.0.flights.join(key.clone(), || self.flight(key, model.clone(), call, request, before.clone()));
         let found = match (waited(call, model.model_id(), flight).await, is_first) {
@@ -111,7 +111,7 @@ impl Kept {
         request: &ChatRequest,
     ) -> Result<ChatStream, CacheKey> {
         let began = Instant::now();
-        let key = key(model.model_id(), call, keep, request);
+        let key = key(model, call, keep, request);
         let Some(found) = self.get(&key).await else { return Err(key) };
         let completion = hit(model, call, &found, (began, true)).await;
         let text = ChatEvent::Text(completion.text.clone());
@@ -119,29 +119,42 @@ impl Kept {
     }
 
     async fn get(&self, key: &CacheKey) -> Option<Completion> {
-        let (cache, key) = (Arc::clone(&self.0.cache), key.clone());
-        let value = tokio::task::spawn_blocking(move || cache.get(&key)).await;
-        let value = match value {
-            Ok(Ok(value)) => value?,
-            Ok(Err(error)) => return unread(&error),
-            Err(error) => return unread(&error),
-        };
+        let value = self.values(vec![key.clone()]).await.pop().flatten()?;
         serde_json::from_slice::<Stored>(&value).map(Completion::from).map_err(|error| unread::<()>(&error)).ok()
     }
 
-    /// Keeps an answer that is whole; a cache that cannot be written costs money, but no answer.
+    /// What is kept under each key; nothing where the cache cannot be read.
+    pub(super) async fn values(&self, keys: Vec<CacheKey>) -> Vec<Option<Vec<u8>>> {
+        let (cache, count) = (Arc::clone(&self.0.cache), keys.len());
+        let read = move || keys.iter().map(|key| cache.get(key)).collect::<lorekeep_types::Result<Vec<_>>>();
+        let read = tokio::task::spawn_blocking(read).await;
+        let values = match read {
+            Ok(Ok(values)) => Some(values),
+            Ok(Err(error)) => unread(&error),
+            Err(error) => unread(&error),
+        };
+        values.unwrap_or_else(|| vec![None; count])
+    }
+
+    /// Keeps values; a cache that cannot be written costs money, but no answer.
+    pub(super) async fn put_values(&self, values: Vec<(CacheKey, Vec<u8>)>) {
+        let cache = Arc::clone(&self.0.cache);
+        let write = move || values.iter().try_for_each(|(key, value)| cache.put(key, value, None));
+        match tokio::task::spawn_blocking(write).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => tracing::warn!(%error, "an answer could not be kept"),
+            Err(error) => tracing::warn!(%error, "an answer could not be kept"),
+        }
+    }
+
+    /// Keeps an answer that is whole.
     pub(super) async fn put(&self, key: &CacheKey, completion: &Completion) {
         let is_whole = !matches!(completion.finish, FinishReason::Length | FinishReason::ContentFilter);
         if !is_whole || completion.text.trim().is_empty() {
             return;
         }
         let Ok(value) = serde_json::to_vec(&Stored::from(completion)) else { return };
-        let (cache, key) = (Arc::clone(&self.0.cache), key.clone());
-        match tokio::task::spawn_blocking(move || cache.put(&key, &value, None)).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "an answer could not be kept"),
-            Err(error) => tracing::warn!(%error, "an answer could not be kept"),
-        }
+        self.put_values(vec![(key.clone(), value)]).await;
     }
 }
 
@@ -171,16 +184,17 @@ fn is_of_the_caller(fault: &ModelFault) -> bool {
 /// Enters a call that the cache answered, and what that saved.
 async fn hit(model: &GuardedChat, call: &Call, found: &Completion, (began, streamed): (Instant, bool)) -> Completion {
     let saved = Saved { tokens: found.usage.total(), cost: found.cost.unwrap_or(0) };
-    model.meter().hit(call, saved, (began, streamed)).await;
+    model.guard().meter().hit(call, saved, (began, streamed)).await;
     Completion { usage: TokenUsage::default(), cost: Some(0), cache_hit: true, ..found.clone() }
 }
 
 /// Everything that an answer depends on. Texts are taken as they look: in normal form and without outer space.
-fn key(model: &ModelId, call: &Call, keep: Keep, request: &ChatRequest) -> CacheKey {
+fn key(model: &GuardedChat, call: &Call, keep: Keep, request: &ChatRequest) -> CacheKey {
     // Taken apart so that a new field cannot be forgotten here.
     let ChatRequest { messages, max_tokens, temperature, top_p, stop, seed, output, web } = request;
     let number = |value: Option<u64>| value.map_or(Vec::new(), |value| value.to_le_bytes().to_vec());
-    let mut parts: Vec<Vec<u8>> = vec![FORM.to_vec(), model.to_string().into_bytes(), keep.version.into()];
+    let (name, source) = (model.model_id().to_string(), model.guard().source());
+    let mut parts: Vec<Vec<u8>> = vec![FORM.to_vec(), name.into_bytes(), source.into(), keep.version.into()];
     parts.extend([
         number(max_tokens.map(u64::from)),
         number(temperature.map(|value| u64::from(value.to_bits()))),

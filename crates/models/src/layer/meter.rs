@@ -1,20 +1,21 @@
 //! What calls take and cost: each is opened in the ledger before it is made, and closed once, however it ends.
 
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use lorekeep_types::{
     Admission, CALL_OK, Call, CallNumber, Clock, Closing, FinishReason, Ledger, ModelError, ModelFault, ModelId,
-    Opening, Refusal, Saved, TokenUsage,
+    Opening, Refusal, Saved, TokenUsage, price_drift,
 };
 
 use crate::price::Prices;
 
-/// How long a call without a deadline may be open before its reservation is taken for lost, in milliseconds. Longer
-/// than the time limit of any call.
-const LONGEST_LEASE_MS: i64 = 900_000;
-/// How long after its deadline a call may still be closed, in milliseconds.
-const MARGIN_MS: i64 = 30_000;
+/// How long the ledger waits for word of an open call before it is taken for lost.
+const LEASE: Duration = Duration::from_secs(90);
+/// As long as somebody waits for a call, its lease is renewed so many times while it lasts.
+const RENEWALS: u32 = 3;
 
 /// The meter of one model. Cheap to clone.
 #[derive(Clone)]
@@ -25,6 +26,9 @@ pub struct Meter {
     clock: Arc<dyn Clock>,
     /// Whether any budget is set: only then is it worth knowing beforehand what a call may cost.
     reserves: bool,
+    lease: Duration,
+    /// Whether it was told that prices and provider disagree.
+    told_drift: Arc<AtomicBool>,
 }
 
 /// Tokens that a call may take at most, for its reservation.
@@ -51,7 +55,17 @@ impl Meter {
     /// A meter that writes into `ledger`.
     #[must_use]
     pub fn new(id: ModelId, ledger: Arc<dyn Ledger>, prices: Arc<Prices>, clock: Arc<dyn Clock>) -> Self {
-        Self { id, ledger, prices, clock, reserves: false }
+        Self { id, ledger, prices, clock, reserves: false, lease: LEASE, told_drift: Arc::default() }
+    }
+
+    /// Leases of another length: so long does it take until the reservation of a process that died is free again.
+    #[must_use]
+    pub fn leasing(self, lease: Duration) -> Self {
+        Self { lease, ..self }
+    }
+
+    fn lease_ms(&self) -> i64 {
+        i64::try_from(self.lease.as_millis()).unwrap_or(i64::MAX)
     }
 
     /// Whether calls reserve what they may cost, as budgets need it.
@@ -82,6 +96,7 @@ impl Meter {
                 api_ms: 0.0,
                 first_token_ms: None,
                 retries: 0,
+                consumed: TokenUsage::default(),
                 fallback: None,
                 closed: false,
             }),
@@ -121,19 +136,13 @@ impl Meter {
             principal: call.principal.clone(),
             streamed,
             estimate: None,
-            lease_ms: lease_ms(call),
+            lease_ms: self.lease_ms(),
         }
     }
 
     fn refused(&self, refusal: &Refusal) -> ModelError {
         ModelError::new(ModelFault::OverBudget(refusal.action), &self.id, refusal.to_string())
     }
-}
-
-/// A call is over by its deadline, so nobody can be waiting for it much later.
-fn lease_ms(call: &Call) -> i64 {
-    let remaining = call.remaining().and_then(|remaining| i64::try_from(remaining.as_millis()).ok());
-    remaining.map_or(LONGEST_LEASE_MS, |remaining| remaining.saturating_add(MARGIN_MS)).min(LONGEST_LEASE_MS)
 }
 
 /// An open call. Dropped without [`Entry::close`], it is closed as cancelled.
@@ -148,6 +157,8 @@ pub struct Entry {
     pub first_token_ms: Option<f64>,
     /// Attempts after the first.
     pub retries: u32,
+    /// What attempts took that failed.
+    pub consumed: TokenUsage,
     /// The model that failed before, and how.
     pub fallback: Option<(ModelId, String)>,
     closed: bool,
@@ -160,9 +171,26 @@ impl Entry {
         self.started.elapsed().as_secs_f64() * 1e3
     }
 
+    /// Waits for `step` and keeps the call from being taken for lost meanwhile.
+    pub async fn held<T>(&self, step: impl Future<Output = T>) -> T {
+        let mut step = pin!(step);
+        let meter = &self.meter;
+        let every = meter.lease / RENEWALS;
+        let mut renewal = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
+        loop {
+            tokio::select! {
+                outcome = &mut step => return outcome,
+                _ = renewal.tick() => {
+                    meter.ledger.extend(self.number, meter.clock.now_ms().saturating_add(meter.lease_ms()));
+                }
+            }
+        }
+    }
+
     /// Closes the call and returns its cost in nano-USD. The ledger has it for good when the future resolves; it will
     /// have it also when the future is dropped.
     pub async fn close(mut self, status: &str, outcome: Outcome) -> Option<i64> {
+        let outcome = self.whole(outcome);
         let cost = self.cost(&outcome.usage);
         let written = self.finish(status, outcome, cost);
         if let Err(error) = written.await {
@@ -173,9 +201,18 @@ impl Entry {
 
     /// Closes the call, whose caller went away, with what is known to have been consumed.
     pub fn abandon(mut self, outcome: Outcome) {
+        let outcome = self.whole(outcome);
         let cost = self.cost(&outcome.usage);
         // The ledger takes the closing at once; nobody is left to wait for it.
         drop(self.finish(ModelFault::Cancelled.name(), outcome, cost));
+    }
+
+    /// The outcome with what failed attempts took.
+    fn whole(&self, outcome: Outcome) -> Outcome {
+        if self.consumed == TokenUsage::default() {
+            return outcome;
+        }
+        Outcome { usage: outcome.usage.and(self.consumed), ..outcome }
     }
 
     fn cost(&self, usage: &TokenUsage) -> Option<i64> {
@@ -191,6 +228,7 @@ impl Entry {
         self.closed = true;
         let (total_ms, usage) = (self.elapsed_ms(), outcome.usage);
         self.log(status, &usage, total_ms);
+        self.compare(cost, usage.reported_cost);
         let (fallback_from, fallback_reason) = self.fallback.take().unzip();
         self.meter.ledger.close(
             self.number,
@@ -211,6 +249,17 @@ impl Entry {
                 provider_model: outcome.model,
             },
         )
+    }
+
+    /// Tells once that the prices are not those of the provider.
+    fn compare(&self, own: Option<i64>, reported: Option<i64>) {
+        let drift = own.zip(reported).and_then(|(own, reported)| price_drift(own, reported));
+        if let Some(drift) = drift
+            && !self.meter.told_drift.swap(true, Ordering::Relaxed)
+        {
+            let percent = format!("{:+.0}", drift * 100.0);
+            tracing::warn!(model = %self.meter.id, percent, "the prices differ from what the provider says that a call cost: correct `prices.*`");
+        }
     }
 
     /// The line that operators of WatsonX's token tracker know: model, operation, time, tokens, speed.

@@ -1,8 +1,13 @@
 //! Layers between a caller and a provider. Each knows one thing: how many calls may run ([`limit`]), whether a model
-//! is worth calling ([`breaker`]), when to call again ([`retry`]), what a call took and may cost ([`meter`]), and whom
-//! to ask instead ([`fallback`]), and what was asked before ([`kept`]). [`guard`] puts them in order for one model.
+//! is worth calling ([`breaker`]), whether its key is refused
+//! ([`credential`]), when to call again ([`retry`]), what a call took and may cost ([`meter`]), and whom
+//! to ask instead ([`fallback`]), and what was asked before ([`kept`]). [`guard`] puts them in order for one model,
+//! [`embed`] for one that embeds, [`audio`] for those that hear and speak.
 
+pub mod audio;
 pub mod breaker;
+pub mod credential;
+pub mod embed;
 pub mod fallback;
 mod flight;
 pub mod guard;

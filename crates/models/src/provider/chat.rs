@@ -43,8 +43,13 @@ impl HttpChat {
 
     async fn whole(&self, call: &Call, request: &ChatRequest) -> Result<Completion, ModelError> {
         let wire_request = self.wire_request(request, false)?;
-        let body = self.caller.ask(call, &wire_request, self.wire.as_ref()).await?;
-        let pieces = self.wire.answer(request, &body).map_err(|fault| self.caller.error(fault))?;
+        let exchange = self.caller.exchange(call);
+        let response = self.caller.open(&exchange, &wire_request, self.wire.as_ref()).await?;
+        let body = exchange.written(response).await?;
+        let pieces = self.wire.answer(request, &body).map_err(|fault| {
+            let error = self.caller.error(fault);
+            if error.fault == ModelFault::Malformed { error.with_usage(usage::of_part(&body)) } else { error }
+        })?;
         let mut draft = Draft::default();
         pieces.into_iter().for_each(|piece| {
             draft.take(piece);

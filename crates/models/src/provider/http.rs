@@ -5,12 +5,14 @@ use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt as _};
-use lorekeep_types::{Call, ModelError, ModelFault, ModelId, Phase, Secret};
+use lorekeep_types::{Call, ModelError, ModelFault, ModelId, Phase, Secret, TokenUsage};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::multipart::{Form, Part};
 use reqwest::{Client, Response};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
+
+use super::usage;
 
 /// The longest answer that is read: one beyond it is a fault of the provider.
 const MOST_BYTES: usize = 64 << 20;
@@ -180,9 +182,10 @@ impl Exchange<'_> {
     /// Bounds a step that comes before the request, such as fetching a credential, by the time of the call.
     ///
     /// # Errors
-    /// `Timeout`.
+    /// `Timeout`, of which it is known that nothing was consumed.
     pub async fn bounded<T>(&self, step: impl Future<Output = T>) -> Result<T, ModelError> {
-        self.within(self.http.timeouts.total, Phase::Total, step).await
+        let within = self.within(self.http.timeouts.total, Phase::Total, step).await;
+        within.map_err(|error| error.with_usage(TokenUsage::default()))
     }
 
     /// Sends a request and waits for the head of the answer, whatever its status. `path` is appended to the base
@@ -233,19 +236,32 @@ impl Exchange<'_> {
     /// # Errors
     /// `Timeout`, `Cut`, `Malformed` when it is too long.
     pub async fn body(&self, response: Response) -> Result<Bytes, ModelError> {
-        self.body_within(response, MOST_BYTES).await
+        self.body_within(response, MOST_BYTES, &mut BytesMut::new()).await
     }
 
-    async fn body_within(&self, response: Response, most: usize) -> Result<Bytes, ModelError> {
+    /// The same for an answer of written text: an error tells the tokens that had come by then, if any had.
+    ///
+    /// # Errors
+    /// As [`Exchange::body`].
+    pub async fn written(&self, response: Response) -> Result<Bytes, ModelError> {
+        let mut seen = BytesMut::new();
+        let body = self.body_within(response, MOST_BYTES, &mut seen).await;
+        body.map_err(|error| match usage::of_part(&seen) {
+            part if part.completion > 0 => error.with_usage(part),
+            _ => error,
+        })
+    }
+
+    /// Reads a body of at most `most` bytes; what had come before an error is left in `seen`.
+    async fn body_within(&self, response: Response, most: usize, seen: &mut BytesMut) -> Result<Bytes, ModelError> {
         let mut stream = response.bytes_stream();
-        let mut body = BytesMut::new();
         while let Some(piece) = self.next(&mut stream).await? {
-            body.extend_from_slice(&piece);
-            if body.len() > most {
+            seen.extend_from_slice(&piece);
+            if seen.len() > most {
                 return Err(self.fault(ModelFault::Malformed, format!("the answer is longer than {} MiB", most >> 20)));
             }
         }
-        Ok(body.freeze())
+        Ok(std::mem::take(seen).freeze())
     }
 
     /// The next bytes of a body; `None` at its end.
@@ -273,7 +289,7 @@ impl Exchange<'_> {
         let status = response.status().as_u16();
         let after = retry_after(response.headers());
         // The status says enough when the body cannot be read.
-        let body = self.body_within(response, MOST_ERROR_BYTES).await.unwrap_or_default();
+        let body = self.body_within(response, MOST_ERROR_BYTES, &mut BytesMut::new()).await.unwrap_or_default();
         let fault = precise(status, &body).unwrap_or_else(|| fault_of(status, after));
         let said = words(&body).map(|said| clipped(&said)).filter(|said| !said.is_empty());
         let message = match said {

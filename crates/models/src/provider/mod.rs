@@ -9,7 +9,6 @@
 pub mod anthropic;
 pub mod audio;
 pub mod auth;
-pub mod blocking;
 pub mod caller;
 pub mod chat;
 pub mod embed;

@@ -24,14 +24,7 @@ pub struct Ollama {
 
 impl ChatWire for Ollama {
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            chat: true,
-            stream: true,
-            json_schema: true,
-            tools: true,
-            vision: true,
-            ..Capabilities::default()
-        }
+        Capabilities { chat: true, stream: true, json_schema: true, vision: true, ..Capabilities::default() }
     }
 
     fn request(&self, model: &str, request: &ChatRequest, streamed: bool) -> Result<WireRequest, WireFault> {

@@ -36,15 +36,7 @@ pub struct Perplexity {
 
 impl ChatWire for Perplexity {
     fn capabilities(&self) -> Capabilities {
-        Capabilities {
-            chat: true,
-            stream: true,
-            json_schema: true,
-            tools: self.form == Form::Responses,
-            vision: true,
-            web: true,
-            ..Capabilities::default()
-        }
+        Capabilities { chat: true, stream: true, json_schema: true, vision: true, web: true, ..Capabilities::default() }
     }
 
     fn request(&self, model: &str, request: &ChatRequest, streamed: bool) -> Result<WireRequest, WireFault> {

@@ -26,6 +26,15 @@ pub fn count_request(request: &ChatRequest) -> u64 {
     request.messages.iter().map(|message| count(&message.plain()) + FRAME as u64).sum()
 }
 
+/// Tokens written of an answer of which only these bytes came, by their longest string: what the prompt took is not
+/// known here, and left out.
+#[must_use]
+pub fn of_part(body: &[u8]) -> TokenUsage {
+    let text = String::from_utf8_lossy(body);
+    let longest = text.split('"').max_by_key(|piece| piece.len()).unwrap_or_default();
+    TokenUsage { completion: count(longest), estimated: true, ..TokenUsage::default() }
+}
+
 /// What is believed of `raw`; what is missing or impossible is counted by `prompt` and `completion`, and marked.
 #[must_use]
 pub fn settle(raw: RawUsage, prompt: impl FnOnce() -> u64, completion: impl FnOnce() -> u64) -> TokenUsage {
@@ -73,6 +82,16 @@ mod tests {
             let settled = settle(bad, || 7, || 8);
             assert_eq!((settled.prompt, settled.estimated), (7, true), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn the_text_of_a_broken_answer_is_counted() {
+        let part =
+            br#"{"id":"chatcmpl-1","choices":[{"message":{"role":"assistant","content":"The capital of France is"#;
+        let seen = of_part(part);
+        assert_eq!((seen.prompt, seen.completion, seen.estimated), (0, count("The capital of France is"), true));
+        assert_eq!(of_part(b"").completion, 0);
+        assert_eq!(of_part(&[0xff, 0xfe]).prompt, 0);
     }
 
     #[test]

@@ -271,8 +271,112 @@ async fn roles_are_switched_at_run_time_and_only_to_what_is_there() {
     bench.model().chat(&call(), &question()).await.unwrap();
     assert_eq!((one.asked().len(), other.asked().len()), (0, 1));
     assert!(bench.gateway.set_role(Role::Answer, vec![ModelId::new("nowhere", "x")]).is_err());
-    assert!(bench.gateway.set_role(Role::Embed, vec![ModelId::new("p1", "x")]).is_err());
+    assert!(bench.gateway.set_role(Role::Speak, vec![ModelId::new("nowhere", "x")]).is_err());
     bench.gateway.set_role(Role::Answer, Vec::new()).unwrap();
     bench.model().chat(&call(), &question()).await.unwrap();
     assert_eq!((one.asked().len(), other.asked().len()), (1, 1));
+}
+
+#[tokio::test]
+async fn a_refused_key_is_not_used_again_and_the_next_model_is_asked() {
+    let refuses = Arc::new(std::sync::atomic::AtomicBool::new(true));
+    let state = Arc::clone(&refuses);
+    let locked = upstream(move |_| Some(if state.load(Ordering::Relaxed) { refusing(401, &[]) } else { good() })).await;
+    let other = upstream(|_| Some(good())).await;
+    let bench = Bench::new(&[&locked, &other], |_| ());
+    for _ in 0..3 {
+        assert_eq!(bench.model().chat(&call(), &question()).await.unwrap().text, "Ada.");
+    }
+    assert_eq!((locked.asked().len(), other.asked().len()), (1, 3));
+    let rows = bench.closed().await;
+    let stand_ins = rows.iter().filter(|row| row.model.to_string() == "p1/m");
+    assert!(stand_ins.clone().all(|row| row.fallback_reason.as_deref() == Some("credential")), "{rows:?}");
+    // It is the key of the provider that was refused, whichever of its models is asked for.
+    let sibling = bench.gateway.chat_by_id(&ModelId::new("p0", "n")).unwrap();
+    let error = sibling.chat(&call(), &question()).await.unwrap_err();
+    assert_eq!(error.fault, ModelFault::Credential);
+    assert!(error.message.contains("not called") && error.message.contains("HTTP 401: no"), "{error}");
+    assert_eq!(locked.asked().len(), 1);
+    let states = bench.gateway.overview().models;
+    let refused: Vec<_> = states.iter().map(|state| (state.model.to_string(), state.refused.is_some())).collect();
+    assert_eq!(refused, [("p0/m".to_owned(), true), ("p0/n".to_owned(), true), ("p1/m".to_owned(), false)]);
+    // Trying it finds out at once.
+    refuses.store(false, Ordering::Relaxed);
+    assert!(
+        bench.gateway.test(&ModelId::new("p0", "m"), Role::Answer).await.error.is_some(),
+        "the scripted answer is no stream"
+    );
+    assert!(bench.gateway.overview().models.iter().all(|state| state.refused.is_none()));
+    bench.model().chat(&call(), &question()).await.unwrap();
+    assert_eq!(other.asked().len(), 3);
+}
+
+#[tokio::test]
+async fn a_key_that_may_not_use_one_model_is_used_for_others() {
+    let provider = upstream(|asked| Some(if asked.json()["model"] == "m" { refusing(403, &[]) } else { good() })).await;
+    let bench = Bench::new(&[&provider], |_| ());
+    for _ in 0..2 {
+        let error = bench.model().chat(&call(), &question()).await.unwrap_err();
+        assert_eq!(error.fault, ModelFault::Credential);
+    }
+    assert_eq!(provider.asked().len(), 1);
+    let sibling = bench.gateway.chat_by_id(&ModelId::new("p0", "n")).unwrap();
+    sibling.chat(&call(), &question()).await.unwrap();
+}
+
+/// What a whole answer had cost when it broke off.
+#[tokio::test]
+async fn a_call_that_breaks_off_is_charged_what_was_seen() {
+    let body =
+        serde_json::to_string(&whole("Ada said much of this.", &lorekeep_types::FinishReason::Stop, None)).unwrap();
+    let part = body.split_inclusive("much").next().unwrap().to_owned();
+    let count = AtomicUsize::new(0);
+    let provider = upstream(move |_| {
+        let head = || Reply::open(200, "application/json");
+        Some(match count.fetch_add(1, Ordering::Relaxed) {
+            0 => head().send(part.clone()).then(Step::Reset),
+            1 => Reply::json(200, &serde_json::json!("no answer")),
+            2 => Reply::raw(vec![Step::Hang]),
+            3 => refusing(400, &[]),
+            _ => refusing(503, &[]),
+        })
+    })
+    .await;
+    let prices = Prices::from_toml("[prices.m]\ninput_per_mtok = 1\noutput_per_mtok = 1\n").unwrap();
+    let bench = Bench::new(&[&provider], |settings| {
+        settings.prices = Arc::new(prices);
+        settings.attempts = 1;
+        settings.timeouts = Timeouts { first_byte: Duration::from_millis(200), ..settings.timeouts };
+    });
+    for _ in 0..5 {
+        bench.model().chat(&call(), &question()).await.unwrap_err();
+    }
+    let rows = bench.closed().await;
+    let found = |row: &CallRow| (row.status.clone(), row.usage.prompt, row.usage.completion, row.usage.estimated);
+    let seen: Vec<_> = rows.iter().map(found).collect();
+    let prompt = lorekeep_models::provider::usage::count_request(&question());
+    let read = |status: &str, completion| (status.to_owned(), prompt, completion, true);
+    let nothing = |status: &str| (status.to_owned(), 0, 0, false);
+    assert_eq!(
+        seen,
+        [read("cut", 3), read("malformed", 2), read("timeout", 0), nothing("request"), nothing("overloaded")]
+    );
+    let costs: Vec<_> = rows.iter().map(|row| row.cost.unwrap()).collect();
+    assert_eq!(costs, rows.iter().map(|row| 1_000 * row.usage.total() as i64).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn what_a_repeated_call_lost_before_is_charged_too() {
+    let count = AtomicUsize::new(0);
+    let provider = upstream(move |_| {
+        Some(if count.fetch_add(1, Ordering::Relaxed) == 0 { Reply::raw(vec![Step::Reset]) } else { good() })
+    })
+    .await;
+    let bench = Bench::new(&[&provider], |_| ());
+    let answer = bench.model().chat(&call(), &question()).await.unwrap();
+    assert_eq!((answer.usage.prompt, answer.usage.estimated), (10, false), "the answer tells its own");
+    let row = bench.closed().await.remove(0);
+    let prompt = lorekeep_models::provider::usage::count_request(&question());
+    assert_eq!((row.retries, row.usage.prompt, row.usage.completion), (1, 10 + prompt, 100));
+    assert!(row.usage.estimated);
 }

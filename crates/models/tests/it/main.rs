@@ -4,7 +4,6 @@
 
 mod anthropic;
 mod audio;
-mod blocking;
 mod conformance;
 mod embed;
 mod embed_suite;
@@ -13,6 +12,8 @@ mod gemini;
 mod generate;
 mod iam;
 mod kept;
+mod kept_vectors;
+mod lease;
 #[cfg(feature = "local-models")]
 mod local;
 #[cfg(not(feature = "local-models"))]
