@@ -17,7 +17,8 @@ use crate::settings::EngineSettings;
 pub struct EngineParts {
     /// The truth and its views.
     pub store: Arc<dyn Store>,
-    /// The embedding model; without one there are no vectors and dense retrieval is off.
+    /// The built-in embedding model. It judges sentences of answers, and makes the vectors where no model of the role
+    /// `embed` is configured; without either there are no vectors and dense retrieval is off.
     pub embedder: Option<Arc<dyn EmbeddingModel>>,
     /// The models that write; without any, answers are quoted.
     pub models: Option<Arc<dyn Models>>,

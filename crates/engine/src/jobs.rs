@@ -29,10 +29,8 @@ impl Engine {
         if request.items.is_empty() {
             return Err(Error::invalid("there are no documents to add").hint("name at least one readable file"));
         }
-        self.blocking(ctx, move |engine, workspace, _| {
-            if let Some(embedder) = &engine.parts.embedder {
-                workspace.set_embedding_model(&embedder.id())?;
-            }
+        self.blocking(ctx, move |engine, workspace, ctx| {
+            engine.parts.admit_documents(workspace.as_ref(), ctx)?;
             let id = match request.job {
                 Some(id) => open_job(workspace.as_ref(), id)?,
                 None => JobId::with_suffix(&engine.parts.ids.next()),

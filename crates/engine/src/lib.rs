@@ -9,6 +9,7 @@ mod cached;
 mod chunk;
 pub mod context;
 mod documents;
+mod embed;
 mod engine;
 pub mod eval;
 mod extract;

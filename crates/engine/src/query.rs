@@ -1,6 +1,6 @@
 //! Searches: evidence from one snapshot each.
 
-use lorekeep_types::{RequestContext, Result, Retrieval, SearchRequest, Snapshot};
+use lorekeep_types::{RequestContext, Result, Retrieval, SearchRequest, Snapshot, Workspace};
 
 use crate::engine::Engine;
 use crate::retrieve::Searcher;
@@ -32,12 +32,24 @@ impl Engine {
             return self.search_reranked(ctx, request, model).await;
         }
         self.blocking(ctx, move |engine, workspace, ctx| {
-            engine.searcher(workspace.snapshot().as_ref(), ctx).search(&request)
+            let snapshot = workspace.snapshot();
+            engine.searching(workspace.as_ref(), snapshot.as_ref(), ctx, |searcher| searcher.search(&request))
         })
         .await
     }
 
-    pub(crate) fn searcher<'a>(&'a self, snapshot: &'a dyn Snapshot, ctx: &'a RequestContext) -> Searcher<'a> {
-        Searcher { snapshot, embedder: self.parts.embedder.as_deref(), tokens: self.parts.tokens.as_ref(), ctx }
+    /// Lets `search` find evidence in a snapshot. What kept vectors from being compared is among the notices.
+    pub(crate) fn searching(
+        &self,
+        workspace: &dyn Workspace,
+        snapshot: &dyn Snapshot,
+        ctx: &RequestContext,
+        search: impl FnOnce(&Searcher<'_>) -> Result<Retrieval>,
+    ) -> Result<Retrieval> {
+        let asking = self.parts.reading_embedder(workspace, snapshot, ctx)?;
+        let tokens = self.parts.tokens.as_ref();
+        let mut retrieval = search(&Searcher { snapshot, embedder: asking.embedder(), tokens, ctx })?;
+        retrieval.notices.extend(asking.notice());
+        Ok(retrieval)
     }
 }

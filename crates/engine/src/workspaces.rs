@@ -2,7 +2,9 @@
 
 use std::io::{Read, Write};
 
-use lorekeep_types::{CorpusStats, IntegrityReport, RequestContext, Result, WorkspaceName, WorkspaceSummary};
+use lorekeep_types::{
+    CorpusStats, Error, ErrorCode, IntegrityReport, Job, JobId, RequestContext, Result, WorkspaceName, WorkspaceSummary,
+};
 
 use crate::engine::{Engine, join};
 
@@ -71,6 +73,25 @@ impl Engine {
     /// `Cancelled`; the old views keep serving.
     pub async fn reindex(&self, ctx: &RequestContext, progress: impl Fn(u64, u64) + Send + 'static) -> Result<()> {
         self.blocking(ctx, move |_, workspace, ctx| workspace.reindex(&ctx.cancel, &progress)).await
+    }
+
+    /// Accepts a job that makes every vector of the workspace anew with the model that is configured, while the old ones
+    /// serve. Documents that are added meanwhile wait for its end.
+    ///
+    /// # Errors
+    /// `Conflict` when such a job is open; `CapabilityMissing` without any model; what keeps the configured one from
+    /// being used.
+    pub async fn reindex_vectors(&self, ctx: &RequestContext) -> Result<Job> {
+        self.blocking(ctx, move |engine, workspace, _| {
+            if !engine.parts.has_embedder()? {
+                return Err(Error::new(ErrorCode::CapabilityMissing, "no model makes vectors"));
+            }
+            let id = JobId::with_suffix(&engine.parts.ids.next());
+            let job = workspace.enqueue_vectors(id, engine.parts.clock.now_ms())?;
+            engine.ingest.wake(workspace)?;
+            Ok(job)
+        })
+        .await
     }
 
     /// Compares views and truth.

@@ -177,7 +177,8 @@ impl Engine {
         request: &AskRequest,
     ) -> Result<Answer> {
         let query = complete(&request.search.query, &request.history).into_owned();
-        let retrieval = self.searcher(snapshot, ctx).search(&SearchRequest { query, ..request.search.clone() })?;
+        let search = SearchRequest { query, ..request.search.clone() };
+        let retrieval = self.searching(workspace, snapshot, ctx, |searcher| searcher.search(&search))?;
         ctx.check()?;
         let document = |id: &lorekeep_types::DocumentId| workspace.document_text(id);
         Answerer { snapshot, embedder: self.parts.embedder.as_deref(), document: &document }.answer(request, &retrieval)

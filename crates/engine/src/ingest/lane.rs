@@ -1,7 +1,6 @@
 //! What a workspace's worker shares with the façade: whether it runs, what it holds, who follows it.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -23,7 +22,9 @@ pub(super) struct Lane {
     holdings: Mutex<Holdings>,
     life: Mutex<Life>,
     awake: Condvar,
-    stopping: AtomicBool,
+    stopping: Cancel,
+    /// The job of new vectors that is worked on, and how it is told to stop.
+    anew: Mutex<Option<(JobId, Cancel)>>,
     publishing: Mutex<()>,
 }
 
@@ -62,7 +63,8 @@ impl Default for Lane {
             holdings: Mutex::default(),
             life: Mutex::default(),
             awake: Condvar::new(),
-            stopping: AtomicBool::new(false),
+            stopping: Cancel::default(),
+            anew: Mutex::default(),
             publishing: Mutex::default(),
         }
     }
@@ -114,12 +116,17 @@ impl Lane {
     }
 
     pub(super) fn is_stopping(&self) -> bool {
-        self.stopping.load(Ordering::Acquire)
+        self.stopping.is_cancelled()
+    }
+
+    /// Set for good once the lane stops.
+    pub(super) fn stopping(&self) -> &Cancel {
+        &self.stopping
     }
 
     /// Asks the worker to put back what it holds and waits until it has ended.
     pub(super) fn stop(&self) {
-        self.stopping.store(true, Ordering::Release);
+        self.stopping.cancel();
         self.cancel_all();
         let worker = lock(&self.life).worker.take();
         self.awake.notify_all();
@@ -130,6 +137,19 @@ impl Lane {
     /// Asks all work on documents to stop.
     pub(super) fn cancel_all(&self) {
         lock(&self.holdings).items.values().for_each(|held| held.cancel.cancel());
+        lock(&self.anew).iter().for_each(|(_, cancel)| cancel.cancel());
+    }
+
+    /// Takes up a job of new vectors; the flag is set when it is cancelled, or the lane stops.
+    pub(super) fn begin_anew(&self, job: &JobId) -> Cancel {
+        let cancel = Cancel::default();
+        *lock(&self.anew) = Some((job.clone(), cancel.clone()));
+        cancel
+    }
+
+    /// No job of new vectors is worked on any more.
+    pub(super) fn end_anew(&self) {
+        lock(&self.anew).take();
     }
 
     /// Takes a claimed item into the lane.
@@ -167,6 +187,7 @@ impl Lane {
         let released: Vec<_> =
             items.into_iter().filter_map(|item| Some((item, holdings.items.remove(&item)?))).collect();
         released.iter().for_each(|(_, held)| held.cancel.cancel());
+        lock(&self.anew).iter().filter(|(anew, _)| anew == job).for_each(|(_, cancel)| cancel.cancel());
         released
     }
 

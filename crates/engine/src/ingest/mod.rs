@@ -1,9 +1,10 @@
 //! Taking documents in: one worker per workspace with work, started when there is some.
 //!
 //! `lane` is what a workspace's worker shares with the façade, `worker` claims, orders and commits documents,
-//! `prepare` turns one original into a write, `publish` makes the views follow and fills in vectors of entities
+//! `prepare` turns one original into a write, `anew` makes all vectors anew, `publish` makes the views follow and fills in vectors of entities
 //! and relations, `progress` tells followers. What is durable, and what `ready` means, is the store's.
 
+mod anew;
 mod archive;
 mod lane;
 mod prepare;
@@ -17,6 +18,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use lorekeep_types::{DocumentState, Error, ErrorCode, JobEvent, JobId, Result, Workspace, WorkspaceName};
+use tokio::runtime::Handle;
 use tokio::sync::broadcast;
 
 use crate::engine::EngineParts;
@@ -51,6 +53,7 @@ impl Ingest {
             lane: self.lane(workspace.name()),
             workspace: Arc::clone(workspace),
             readers: Arc::clone(&self.readers),
+            runtime: Handle::current(),
         }
     }
 
@@ -69,7 +72,8 @@ impl Ingest {
             worker::fail(&bench, item, &held, (DocumentState::Cancelled, &worker::cancelled()))?;
         }
         bench.lane.tell_progress(workspace.as_ref(), job);
-        Ok(())
+        // A worker that waits to make vectors anew need not wait any longer.
+        self.wake(workspace)
     }
 
     /// Brings the views up to the truth before it returns.

@@ -9,12 +9,11 @@ use lorekeep_types::{
 };
 
 use super::archive;
+use super::worker::Bench;
 use crate::chunk::{Tools, chunk_as_asked, chunk_document};
+use crate::embed::{Errand, Maker};
 use crate::engine::EngineParts;
 use crate::extract;
-
-/// Chunks embedded between two looks at the cancel flag.
-const BATCH: usize = 32;
 
 /// How a document ends without a version.
 #[derive(Debug)]
@@ -47,13 +46,13 @@ pub(super) fn problem(error: &Error) -> Problem {
 
 /// Prepares one document; `stage` hears of every step.
 pub(super) fn prepare(
-    parts: &EngineParts,
+    bench: &Bench,
     item: PendingItem,
     cancel: &Cancel,
     stage: &dyn Fn(Stage),
 ) -> Result<DocumentWrite, Box<Ended>> {
     let name = item.name.clone();
-    let work = AssertUnwindSafe(|| steps(parts, item, cancel, stage));
+    let work = AssertUnwindSafe(|| steps(bench, item, cancel, stage));
     catch_unwind(work).unwrap_or_else(|panic| {
         let said = panic.downcast_ref::<String>().map(String::as_str);
         let said = said.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or_default();
@@ -68,12 +67,13 @@ pub(super) fn prepare(
 }
 
 fn steps(
-    parts: &EngineParts,
+    bench: &Bench,
     item: PendingItem,
     cancel: &Cancel,
     stage: &dyn Fn(Stage),
 ) -> Result<DocumentWrite, Box<Ended>> {
     let ended = |error: Error| Box::new(Ended::from(error));
+    let parts = bench.parts.as_ref();
     stage(Stage::Parse);
     let input = ParseInput { name: &item.name, bytes: &item.bytes, cancel };
     let members = parts.parser.parse(input).map_err(|problem| Box::new(Ended::from(problem)))?;
@@ -91,7 +91,7 @@ fn steps(
     let title = title(&parsed.metadata, &item.name);
     let extraction = extract::extract(&title, &chunks, cancel).map_err(ended)?;
     stage(Stage::Embed);
-    let vectors = vectors(parts, &parsed, &title, &chunks, cancel).map_err(ended)?;
+    let vectors = vectors(bench, &parsed, &title, &chunks, cancel).map_err(ended)?;
     Ok(DocumentWrite { document: item.document, item: item.item, hash: item.hash, parsed, chunks, vectors, extraction })
 }
 
@@ -137,22 +137,28 @@ fn chunks(
     chunk_as_asked(parsed, options, &Tools { tokens, embedder, cancel })
 }
 
-/// The embedding model, where it knows the document's language.
+/// The built-in embedding model, where it knows the document's language: passages cut by meaning need many vectors that
+/// nobody keeps.
 fn embedder_of<'a>(parts: &'a EngineParts, metadata: &Metadata) -> Option<&'a dyn EmbeddingModel> {
     parts.embedder.as_deref().filter(|model| metadata.language.as_ref().is_none_or(|code| model.covers(code)))
 }
 
 /// One vector per chunk, or none where the model does not know the document's language.
 fn vectors(
-    parts: &EngineParts,
+    bench: &Bench,
     parsed: &ParsedDocument,
     title: &str,
     chunks: &[NewChunk],
     cancel: &Cancel,
 ) -> Result<Vec<Vector>> {
-    let Some(model) = embedder_of(parts, &parsed.metadata) else { return Ok(Vec::new()) };
+    let workspace = bench.workspace.as_ref();
+    let errand = Errand::in_background(workspace, &bench.runtime, cancel);
+    let Some(Maker { model, batch }) = bench.parts.writing_embedder(workspace, errand)? else { return Ok(Vec::new()) };
+    if parsed.metadata.language.as_ref().is_some_and(|code| !model.covers(code)) {
+        return Ok(Vec::new());
+    }
     let mut vectors = Vec::with_capacity(chunks.len());
-    for batch in chunks.chunks(BATCH) {
+    for batch in chunks.chunks(batch) {
         if cancel.is_cancelled() {
             return Err(Error::new(ErrorCode::Cancelled, "the work was cancelled"));
         }

@@ -20,8 +20,8 @@ pub(super) struct Paces(HashMap<JobId, Pace>);
 
 struct Pace {
     started: Instant,
-    /// When documents ended, over the last [`WINDOW`].
-    ended: VecDeque<Instant>,
+    /// When documents ended or vectors were made, and how many, over the last [`WINDOW`].
+    ended: VecDeque<(Instant, usize)>,
     reported: Option<Instant>,
 }
 
@@ -41,13 +41,13 @@ impl Paces {
 }
 
 impl Pace {
-    /// Documents per second.
+    /// Documents or vectors per second.
     fn rate(&mut self, now: Instant) -> f64 {
-        while self.ended.front().is_some_and(|ended| now.duration_since(*ended) > WINDOW) {
+        while self.ended.front().is_some_and(|(ended, _)| now.duration_since(*ended) > WINDOW) {
             self.ended.pop_front();
         }
         let time = now.duration_since(self.started).min(WINDOW).as_secs_f64().max(0.001);
-        self.ended.len() as f64 / time
+        self.ended.iter().map(|(_, count)| *count as f64).sum::<f64>() / time
     }
 }
 
@@ -66,7 +66,7 @@ impl Lane {
 
     /// A document ended.
     pub(super) fn tell_end(&self, held: &Held, outcome: &str, problem: Option<&Problem>) {
-        lock(&self.paces).of(&held.job).ended.push_back(Instant::now());
+        lock(&self.paces).of(&held.job).ended.push_back((Instant::now(), 1));
         self.send(JobEvent::Item {
             job: held.job.clone(),
             document: held.document.clone(),
@@ -74,6 +74,12 @@ impl Lane {
             outcome: outcome.to_owned(),
             problem: problem.cloned(),
         });
+    }
+
+    /// Vectors of a job were made anew.
+    pub(super) fn tell_made(&self, workspace: &dyn Workspace, job: &JobId, count: usize) {
+        lock(&self.paces).of(job).ended.push_back((Instant::now(), count));
+        self.tell_progress(workspace, job);
     }
 
     /// How far a job is; skipped when nobody follows, or when it was told a moment ago and the job goes on.
@@ -94,6 +100,7 @@ impl Lane {
         let rate = pace.rate(now);
         drop(paces);
         let left_s = (rate > 0.0).then(|| job.counts.open as f64 / rate);
-        self.send(JobEvent::Progress { job: id.clone(), state: job.state, counts: job.counts, rate, left_s });
+        let (state, counts, problem) = (job.state, job.counts, job.problem);
+        self.send(JobEvent::Progress { job: id.clone(), state, counts, rate, left_s, problem });
     }
 }

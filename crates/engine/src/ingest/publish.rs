@@ -4,20 +4,18 @@
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use lorekeep_types::{DocumentState, EmbedTask, EmbeddingModel, Result, Vector, VectorWrite};
+use lorekeep_types::{DocumentState, EmbedTask, Result, Vector, VectorWrite};
 use rayon::prelude::*;
 
 use super::lane::Held;
 use super::worker::Bench;
+use crate::embed::{Errand, Maker};
 
 /// A publication may take at most one part in this many of the time.
 const SHARE: u32 = 6;
 
 /// Entities and relations embedded per transaction.
 const BATCH: usize = 1_024;
-
-/// Texts per call of the model.
-const CALL: usize = 64;
 
 /// While documents keep coming, vectors of entities and relations are filled in this often …
 const CATCH_UP_EVERY: Duration = Duration::from_secs(30);
@@ -115,7 +113,6 @@ impl<'a> Publisher<'a> {
     /// Embeds entities and relations until none is left, time is up, or documents wait.
     fn embed(&mut self, limit: Option<Duration>) {
         self.caught_up = Instant::now();
-        let Some(model) = self.bench.parts.embedder.as_deref() else { return };
         let mut last = None;
         let lane = &self.bench.lane;
         loop {
@@ -123,7 +120,7 @@ impl<'a> Publisher<'a> {
             if late || lane.is_stopping() {
                 break;
             }
-            match self.embed_batch(model, last) {
+            match self.embed_batch(last) {
                 Ok(None) => break,
                 Ok(first) => last = first,
                 Err(error) => {
@@ -138,27 +135,35 @@ impl<'a> Publisher<'a> {
     }
 
     /// Embeds one batch; returns its first task, `None` when there was nothing (new) to do.
-    fn embed_batch(&self, model: &dyn EmbeddingModel, last: Option<(i64, i64)>) -> Result<Option<(i64, i64)>> {
-        let tasks = self.bench.workspace.embed_tasks(BATCH)?;
+    fn embed_batch(&self, last: Option<(i64, i64)>) -> Result<Option<(i64, i64)>> {
+        let workspace = self.bench.workspace.as_ref();
+        let tasks = workspace.embed_tasks(BATCH)?;
         let first = tasks.first().map(|task| (task.row, task.revision));
         if first.is_none() || first == last {
             return Ok(None);
         }
+        let errand = Errand::in_background(workspace, &self.bench.runtime, self.bench.lane.stopping());
+        let Some(maker) = self.bench.parts.writing_embedder(workspace, errand)? else { return Ok(None) };
+        let texts: Vec<&str> = tasks.iter().map(|task| task.text.as_str()).collect();
+        let vectors = embedded(self.bench, &maker, &texts)?;
         let counter = self.bench.parts.tokens.as_ref();
-        let embed = |tasks: &[EmbedTask]| -> Result<Vec<VectorWrite>> {
-            let texts: Vec<&str> = tasks.iter().map(|task| task.text.as_str()).collect();
-            let vectors = model.embed(&texts)?;
-            let write = |(task, values): (&EmbedTask, Vec<f32>)| VectorWrite {
-                kind: task.kind,
-                row: task.row,
-                revision: task.revision,
-                vector: Vector::quantise(&values),
-                description_tokens: u32::try_from(counter.count(&task.description)).unwrap_or(u32::MAX),
-            };
-            Ok(tasks.iter().zip(vectors).map(write).collect())
+        let write = |(task, vector): (&EmbedTask, Vector)| VectorWrite {
+            kind: task.kind,
+            row: task.row,
+            revision: task.revision,
+            vector,
+            description_tokens: u32::try_from(counter.count(&task.description)).unwrap_or(u32::MAX),
         };
-        let batches: Result<Vec<_>> = self.bench.readers.install(|| tasks.par_chunks(CALL).map(embed).collect());
-        self.bench.workspace.put_vectors(batches?.into_iter().flatten().collect())?;
+        workspace.put_vectors(tasks.iter().zip(vectors).map(write).collect())?;
         Ok(first)
     }
+}
+
+/// One vector per text, made on the reading threads.
+pub(super) fn embedded(bench: &Bench, maker: &Maker, texts: &[&str]) -> Result<Vec<Vector>> {
+    let embed = |texts: &[&str]| -> Result<Vec<Vector>> {
+        Ok(maker.model.embed(texts)?.iter().map(|values| Vector::quantise(values)).collect())
+    };
+    let batches: Result<Vec<_>> = bench.readers.install(|| texts.par_chunks(maker.batch).map(embed).collect());
+    Ok(batches?.into_iter().flatten().collect())
 }

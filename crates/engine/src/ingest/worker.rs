@@ -12,10 +12,12 @@ use lorekeep_types::{
     Workspace,
 };
 
+use tokio::runtime::Handle;
+
 use super::lane::{Held, Lane};
-use super::lock;
 use super::prepare::{Ended, prepare, problem};
 use super::publish::{Published, Publisher};
+use super::{anew, lock};
 use crate::engine::EngineParts;
 use crate::settings::IngestSettings;
 
@@ -32,6 +34,7 @@ pub(super) struct Bench {
     pub(super) lane: Arc<Lane>,
     pub(super) workspace: Arc<dyn Workspace>,
     pub(super) readers: Arc<rayon::ThreadPool>,
+    pub(super) runtime: Handle,
 }
 
 /// Works until nothing is left to do.
@@ -59,9 +62,20 @@ fn fault() -> Error {
     Error::new(ErrorCode::Internal, "taking in documents ended in a fault of this program")
 }
 
-/// Takes in everything that is queued.
+/// Works off everything that waits: new vectors before documents, which must be of the same model.
 fn drain(bench: &Bench) -> Result<()> {
     bench.lane.put_back(bench.workspace.as_ref())?;
+    loop {
+        anew::run(bench)?;
+        take_in(bench)?;
+        if bench.lane.is_stopping() || bench.workspace.vectors_job()?.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+/// Takes in everything that is queued.
+fn take_in(bench: &Bench) -> Result<()> {
     let (published, incoming) = channel();
     std::thread::scope(|scope| {
         let publisher = Publisher::new(bench);
@@ -365,5 +379,5 @@ fn read(bench: &Bench, item: PendingItem) -> Result<DocumentWrite, Box<Ended>> {
     if held.cancel.is_cancelled() {
         return Err(Box::new(Ended::from(cancelled())));
     }
-    prepare(&bench.parts, item, &held.cancel, &|stage| bench.lane.tell_stage(&held, stage))
+    prepare(bench, item, &held.cancel, &|stage| bench.lane.tell_stage(&held, stage))
 }

@@ -38,7 +38,7 @@ impl Engine {
         let found = if (1..CANDIDATES).contains(&limit) { CANDIDATES } else { limit };
         let wide = SearchRequest { limit: found, ..request.clone() };
         let find = self.blocking(ctx, move |engine, workspace, ctx| {
-            engine.searcher(workspace.snapshot().as_ref(), ctx).find(&wide)
+            engine.searching(workspace.as_ref(), workspace.snapshot().as_ref(), ctx, |searcher| searcher.find(&wide))
         });
         let mut retrieval = find.await?;
         let mut groups = grouped(std::mem::take(&mut retrieval.passages));

@@ -222,7 +222,7 @@ impl Bench {
         Self::made(store, Some(Arc::new(models)), answer).await
     }
 
-    async fn made(store: Arc<Store>, models: Option<Arc<dyn Models>>, answer: AnswerSettings) -> Self {
+    pub(crate) async fn made(store: Arc<Store>, models: Option<Arc<dyn Models>>, answer: AnswerSettings) -> Self {
         let cache = store.cache(Arc::new(Ticks::default()), CacheLimits::default()).unwrap();
         let doors = Arc::new(Doors::default());
         let engine = Engine::new(EngineParts {

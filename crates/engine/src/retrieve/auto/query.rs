@@ -29,6 +29,9 @@ pub(super) struct Query {
     pub(super) phrases: Vec<QueryPhrase>,
 }
 
+/// The code of a language that is not known (ISO 639-2): only models that know every language cover it.
+const UNDETERMINED: &str = "und";
+
 /// More terms and phrases than this are those of a pasted text, not of a question.
 const MOST_TERMS: usize = 128;
 const MOST_PHRASES: usize = 32;
@@ -51,8 +54,8 @@ impl Query {
         };
         let language = language(stats, question);
         let vector = match embedder {
-            Some(model) if language.is_some_and(|code| model.covers(code)) && covered(stats, model) => {
-                Some(model.embed_query(question)?)
+            Some(model) if model.covers(language.unwrap_or(UNDETERMINED)) && covered(stats, model) => {
+                Some(model.embed_query(question)?).filter(|vector| !vector.is_empty())
             }
             _ => None,
         };
