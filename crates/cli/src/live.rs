@@ -14,8 +14,8 @@ use lorekeep_models::layer::kept::Kept;
 use lorekeep_models::price::Prices;
 use lorekeep_store::Store;
 use lorekeep_types::{
-    ChatModel, Clock, Error, ErrorCode, Ledger, ModelCache, ModelDesk, ModelId, ModelTest, Models, ModelsOverview,
-    RerankModel, Result, Role,
+    ChatModel, Clock, EmbeddingProvider, Error, ErrorCode, Ledger, ModelCache, ModelDesk, ModelId, ModelTest, Models,
+    ModelsOverview, RerankModel, Result, Role, SpeechModel, TranscriptionModel,
 };
 
 use crate::config::{Config, Layers, Sources};
@@ -139,6 +139,22 @@ impl Models for LiveGateway {
     fn rerank(&self) -> Option<Arc<dyn RerankModel>> {
         self.current().rerank()
     }
+
+    fn embed(&self) -> Result<Option<Arc<dyn EmbeddingProvider>>> {
+        self.current().embed()
+    }
+
+    fn embed_by_id(&self, id: &ModelId) -> Result<Arc<dyn EmbeddingProvider>> {
+        self.current().embed_by_id(id)
+    }
+
+    fn transcribe(&self) -> Option<Arc<dyn TranscriptionModel>> {
+        self.current().transcribe()
+    }
+
+    fn speak(&self) -> Option<Arc<dyn SpeechModel>> {
+        self.current().speak()
+    }
 }
 
 impl ModelDesk for LiveGateway {
@@ -161,8 +177,8 @@ impl ModelDesk for LiveGateway {
         })
     }
 
-    fn test<'a>(&'a self, model: &'a ModelId) -> BoxFuture<'a, ModelTest> {
+    fn test<'a>(&'a self, model: &'a ModelId, role: Role) -> BoxFuture<'a, ModelTest> {
         let gateway = self.current();
-        Box::pin(async move { gateway.test(model).await })
+        Box::pin(async move { gateway.test(model, role).await })
     }
 }

@@ -87,12 +87,30 @@ fn log(error: &Error) {
 
 /// The layer that writes the bodies of failed requests.
 pub(crate) async fn render(request: Request, next: Next) -> Response {
-    let lightrag = crate::compat::is_lightrag_path(request.uri().path());
+    let path = request.uri().path();
+    let (lightrag, openai) = (crate::compat::is_lightrag_path(path), crate::compat::is_openai_path(path));
     let request_id = request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
     let mut response = next.run(request).await;
     let Some(failure) = response.extensions_mut().remove::<Failure>() else { return response };
     let headers = response.headers().clone();
-    if lightrag { lightrag_body(&failure, &request_id, headers) } else { problem(&failure, request_id, headers) }
+    match (lightrag, openai) {
+        (true, _) => lightrag_body(&failure, &request_id, headers),
+        (_, true) => openai_body(&failure, headers),
+        _ => problem(&failure, request_id, headers),
+    }
+}
+
+fn openai_body(failure: &Failure, mut headers: HeaderMap) -> Response {
+    if failure.code == ErrorCode::Busy {
+        headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
+    }
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let message = match &failure.hint {
+        Some(hint) => format!("{}; {hint}", failure.message),
+        None => failure.message.clone(),
+    };
+    let body = crate::compat::openai::failure(failure.status, failure.code, &message);
+    (failure.status, headers, body.to_string()).into_response()
 }
 
 fn problem(failure: &Failure, request_id: String, mut headers: HeaderMap) -> Response {

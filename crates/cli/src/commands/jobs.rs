@@ -47,12 +47,20 @@ pub async fn run(app: &App, args: &Jobs) -> Result<Exit> {
     let exit = match args {
         Jobs::List { state, limit } => list(app, &client, state.as_deref(), *limit).await,
         Jobs::Show { job } => show(app, &client, job).await,
-        Jobs::Follow { job } => progress::follow(app, &client, &[job]).await,
+        Jobs::Follow { job } => follow(app, &client, job).await,
         Jobs::Cancel { job } => cancel(app, &client, job).await,
         Jobs::Retry => retry(app, &client).await,
     };
     client.close().await;
     exit
+}
+
+async fn follow(app: &App, client: &Client, id: &str) -> Result<Exit> {
+    let job: Value = client.get(&format!("/v1/jobs/{}", escape(id))).await?;
+    match job["kind"].as_str() {
+        Some("reindex") => progress::follow_vectors(app, client, id).await,
+        _ => progress::follow(app, client, &[id]).await,
+    }
 }
 
 async fn list(app: &App, client: &Client, state: Option<&str>, limit: u64) -> Result<Exit> {
@@ -91,7 +99,8 @@ async fn show(app: &App, client: &Client, id: &str) -> Result<Exit> {
         output::json(&json!({ "job": job, "items": items["items"] }))?;
         return Ok(Exit::Ok);
     }
-    output::line(&format!("{}  {}", styled(Style::Bold, id), job["state"].as_str().unwrap_or_default()));
+    let why = job["problem"]["message"].as_str().map(|text| format!("  {text}")).unwrap_or_default();
+    output::line(&format!("{}  {}{why}", styled(Style::Bold, id), job["state"].as_str().unwrap_or_default()));
     for item in items["items"].as_array().into_iter().flatten() {
         let problem = item["problem"]["message"].as_str().map(|text| format!(": {text}")).unwrap_or_default();
         let text = |name: &str| item[name].as_str().unwrap_or_default();

@@ -8,6 +8,7 @@ use lorekeep_types::{Error, ModelId, Role};
 use serde_json::{Value, json};
 
 use crate::app::App;
+use crate::client::Client;
 use crate::commands::{config, model_serve};
 use crate::output::{self, Exit, Style, styled};
 
@@ -16,7 +17,7 @@ use crate::output::{self, Exit, Style, styled};
 pub enum Model {
     /// List providers, roles and the state of models
     List,
-    /// Ask a model for a few words: first token, streaming, tokens, models listed
+    /// Try a model: first token, streaming and tokens of an answer, length of a vector, order of two texts; models listed
     Test(Test),
     /// Choose the model that writes, or the model of one role
     Set(Set),
@@ -29,8 +30,14 @@ pub enum Model {
 /// Arguments of `model test`.
 #[derive(Args, Debug)]
 pub struct Test {
-    /// PROVIDER/MODEL; without it, the model that writes answers
+    /// PROVIDER/MODEL; without it, the model of the role, or the one that writes answers
     pub model: Option<String>,
+    /// What to try it for: answer, embed, rerank …; without it, a role that it fills
+    #[arg(long, value_name = "ROLE")]
+    pub role: Option<String>,
+    /// Every model that fills a role, each once for what it is there for
+    #[arg(long, conflicts_with_all = ["model", "role"])]
+    pub all: bool,
 }
 
 /// Arguments of `model set`.
@@ -42,7 +49,8 @@ pub struct Set {
     /// The model's name at the provider
     #[arg(long, value_name = "NAME")]
     pub model: Option<String>,
-    /// Only for this role: extract, keywords, summarize, answer, judge, translate, rerank or vision
+    /// Only for this role: extract, keywords, summarize, answer, judge, translate, embed, rerank, vision, transcribe
+    /// or speak
     #[arg(long, value_name = "ROLE")]
     pub role: Option<String>,
     /// In the data folder, over the configuration, instead of in your configuration file; `none` takes it back
@@ -119,35 +127,85 @@ fn show(answer: &Value) {
     }
     output::line("");
     output::table(&table);
-    for one in rows("models").iter().filter(|one| one["circuit"] != "closed") {
-        output::note(&styled(Style::Warn, &format!("! {}: circuit {}", text(&one["model"]), text(&one["circuit"]))));
+    for one in rows("models") {
+        let warn = |what: &str| output::note(&styled(Style::Warn, &format!("! {}: {what}", text(&one["model"]))));
+        if one["circuit"] != "closed" {
+            warn(&format!("circuit {}", text(&one["circuit"])));
+        }
+        if let Some(reason) = one["refused"].as_str() {
+            warn(&format!(
+                "API key refused ({reason}): not called for now; correct the key, or try it: lorekeep model test"
+            ));
+        }
     }
 }
 
 async fn test(app: &App, args: &Test) -> Result<Exit> {
     let client = app.client().await?;
-    let outcome: Result<Value> = client.call(Method::POST, "/v1/gateway/test", &json!({ "model": args.model })).await;
+    let outcome = if args.all {
+        trials_of_all(&client).await
+    } else {
+        let body = json!({ "model": args.model, "role": args.role });
+        client.call(Method::POST, "/v1/gateway/test", &body).await.map(|trial| vec![trial])
+    };
     client.close().await;
-    let trial = outcome?;
-    let exit = if trial["ok"] == true { Exit::Ok } else { Exit::Unreachable };
+    let trials: Vec<Value> = outcome?;
+    let exit = if trials.iter().all(|trial| trial["ok"] == true) { Exit::Ok } else { Exit::Unreachable };
     if app.global.json {
-        output::json(&trial)?;
-        return Ok(exit);
+        trials.iter().try_for_each(output::json)?;
+    } else if trials.is_empty() {
+        output::line("No role has a model: the built-in one makes vectors, and answers quote your documents.");
+    } else {
+        trials.iter().for_each(show_trial);
     }
+    Ok(exit)
+}
+
+/// Tries every model that fills a role; those of roles that ask for words are tried once.
+async fn trials_of_all(client: &Client) -> Result<Vec<Value>> {
+    let overview: Value = client.get("/v1/gateway").await?;
+    let mut wanted: Vec<(&str, &str)> = Vec::new();
+    for (role, models) in overview["roles"].as_object().into_iter().flatten() {
+        let role = if Role::parse(role).is_ok_and(|role| Role::CHAT.contains(&role)) { "answer" } else { role };
+        for model in models.as_array().into_iter().flatten().filter_map(Value::as_str) {
+            if !wanted.contains(&(role, model)) {
+                wanted.push((role, model));
+            }
+        }
+    }
+    let mut trials = Vec::new();
+    for (role, model) in wanted {
+        trials.push(client.call(Method::POST, "/v1/gateway/test", &json!({ "model": model, "role": role })).await?);
+    }
+    Ok(trials)
+}
+
+fn show_trial(trial: &Value) {
     let name = trial["model"].as_str().unwrap_or_default();
-    if exit != Exit::Ok {
+    if trial["ok"] != true {
         let reason = trial["error"].as_str().unwrap_or_default();
         output::line(&format!("{} {name}   {reason}", styled(Style::Bad, "✗")));
-        return Ok(exit);
+        return;
     }
     let yes = |key: &str| if trial[key] == true { "yes" } else { "no" };
     let ms = |key: &str| trial[key].as_f64().map_or_else(|| "–".to_owned(), |ms| format!("{ms:.0} ms"));
+    let showed = match trial["role"].as_str() {
+        Some("embed") => format!("vectors of {} dimensions   {}", trial["dimensions"], ms("total_ms")),
+        Some("rerank") => {
+            format!("orders texts   {}   {}", trial["answer"].as_str().unwrap_or_default(), ms("total_ms"))
+        }
+        Some("transcribe") => format!("writes down speech   {}", ms("total_ms")),
+        Some("speak") => format!("speaks   {}   {}", trial["answer"].as_str().unwrap_or_default(), ms("total_ms")),
+        _ => format!(
+            "first token {}   whole answer {}   streaming {}",
+            ms("first_token_ms"),
+            ms("total_ms"),
+            yes("streams")
+        ),
+    };
     output::line(&format!(
-        "{} {name}   first token {}   whole answer {}   streaming {}   usage reported {}   {} tokens{}",
+        "{} {name}   {showed}   usage reported {}   {} tokens{}",
         styled(Style::Good, "✓"),
-        ms("first_token_ms"),
-        ms("total_ms"),
-        yes("streams"),
         yes("reports_usage"),
         trial["usage"]["total_tokens"],
         super::ask::cost_of(trial["usage"]["cost_nano_usd"].as_u64(), "   "),
@@ -158,7 +216,6 @@ async fn test(app: &App, args: &Test) -> Result<Exit> {
         let known = if listed.contains(&own.as_str()) { "this one among them" } else { "this one not among them" };
         output::line(&format!("  {} models listed, {known}", listed.len()));
     }
-    Ok(exit)
 }
 
 async fn set(app: &App, args: &Set) -> Result<Exit> {
@@ -211,6 +268,9 @@ async fn set_role(app: &App, args: &Set, role: &str) -> Result<Exit> {
         format!("is now {}", models.join(", then "))
     };
     output::line(&format!("The model for `{}` {done}.", role.name()));
+    if role == Role::Embed {
+        app.say("A workspace that holds vectors of another model is refused until they are made anew: lorekeep reindex --vectors");
+    }
     Ok(Exit::Ok)
 }
 

@@ -1,23 +1,33 @@
-//! `lorekeep reindex`: rebuilds the views while the old ones serve.
+//! `lorekeep reindex`: rebuilds the views, or makes all vectors anew, while the old ones serve.
 
 use anyhow::{Result, bail};
 use axum::body::Body;
 use axum::http::Method;
 use clap::Args;
 use futures::StreamExt;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::progress;
 use crate::app::App;
+use crate::client::Client;
 use crate::output::{self, Exit};
 
 /// Arguments of `reindex`.
 #[derive(Args, Debug)]
-pub struct Reindex {}
+pub struct Reindex {
+    /// Make all vectors anew with the model of the role `embed`, as a job: needed once another model is chosen for it
+    #[arg(long)]
+    pub vectors: bool,
+}
 
 /// Runs the command.
-pub async fn run(app: &App, _args: &Reindex) -> Result<Exit> {
+pub async fn run(app: &App, args: &Reindex) -> Result<Exit> {
     let client = app.client().await?;
+    if args.vectors {
+        let exit = vectors(app, &client).await;
+        client.close().await;
+        return exit;
+    }
     let ended = rebuild(app, &client).await;
     client.close().await;
     ended?;
@@ -27,7 +37,12 @@ pub async fn run(app: &App, _args: &Reindex) -> Result<Exit> {
     Ok(Exit::Ok)
 }
 
-async fn rebuild(app: &App, client: &crate::client::Client) -> Result<()> {
+async fn vectors(app: &App, client: &Client) -> Result<Exit> {
+    let job: Value = client.call(Method::POST, "/v1/reindex?vectors=true", &json!({})).await?;
+    progress::follow_vectors(app, client, job["id"].as_str().unwrap_or_default()).await
+}
+
+async fn rebuild(app: &App, client: &Client) -> Result<()> {
     let body = client.stream(Method::POST, "/v1/reindex", "application/json", Body::from("{}")).await?;
     let bar = progress::bar(app, 0, "passages");
     let mut stream = body.into_data_stream();

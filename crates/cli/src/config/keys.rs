@@ -399,6 +399,24 @@ pub static KEYS: &[Key] = &[
         help: "local: tokens of a prompt and its answer together; empty means 8192",
     },
     Key {
+        path: "providers.*.dimensions",
+        kind: Kind::Number(1, 65_536),
+        default: "",
+        help: "embeddings: the length of vectors to ask for, where the model can shorten them",
+    },
+    Key {
+        path: "providers.*.query_prefix",
+        kind: Kind::Text,
+        default: "",
+        help: "embeddings: what is written before a question, e.g. `query: ` for E5",
+    },
+    Key {
+        path: "providers.*.passage_prefix",
+        kind: Kind::Text,
+        default: "",
+        help: "embeddings: what is written before a passage, e.g. `passage: ` for E5",
+    },
+    Key {
         path: "providers.*.num_ctx",
         kind: Kind::Number(256, 10_000_000),
         default: "",

@@ -9,7 +9,9 @@
     reason = "tests"
 )]
 
+mod audio;
 mod commands;
+mod embedding;
 mod fetching;
 mod harness;
 mod kill;

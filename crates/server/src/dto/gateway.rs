@@ -48,6 +48,9 @@ pub struct ModelState {
     pub circuit: String,
     /// Calls that wait for a place.
     pub waiting: usize,
+    /// The provider's words when it refused the API key, because of which the model is not called for now.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refused: Option<String>,
 }
 
 /// Models for a role.
@@ -62,7 +65,10 @@ pub struct RoleBody {
 #[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TestBody {
-    /// `provider/model`; without it, the first of the role `answer`.
+    /// What to try it for; without it, a role that it fills.
+    #[serde(default)]
+    pub role: Option<String>,
+    /// `provider/model`; without it, the first of the role, or of `answer`.
     #[serde(default)]
     pub model: Option<String>,
 }
@@ -72,7 +78,9 @@ pub struct TestBody {
 pub struct Trial {
     /// The model.
     pub model: String,
-    /// Whether it answered.
+    /// The role it was tried for.
+    pub role: String,
+    /// Whether it did it.
     pub ok: bool,
     /// How it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -87,7 +95,10 @@ pub struct Trial {
     pub reports_usage: bool,
     /// Tokens and cost.
     pub usage: Usage,
-    /// What it answered, shortened.
+    /// The length of its vectors, for one that embeds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dimensions: Option<usize>,
+    /// What it answered, shortened; for one that reranks, whether it put the right text first.
     pub answer: String,
     /// Models that the provider lists.
     pub listed: Vec<String>,
@@ -305,7 +316,12 @@ impl From<ModelsOverview> for Gateway {
             models: overview
                 .models
                 .into_iter()
-                .map(|one| ModelState { model: one.model.to_string(), circuit: one.circuit, waiting: one.waiting })
+                .map(|one| ModelState {
+                    model: one.model.to_string(),
+                    circuit: one.circuit,
+                    waiting: one.waiting,
+                    refused: one.refused,
+                })
                 .collect(),
         }
     }
@@ -318,7 +334,6 @@ impl From<lorekeep_types::ProviderInfo> for Provider {
             (can.chat, "chat"),
             (can.stream, "stream"),
             (can.json_schema, "json_schema"),
-            (can.tools, "tools"),
             (can.vision, "vision"),
             (can.embed, "embed"),
             (can.rerank, "rerank"),
@@ -342,6 +357,7 @@ impl From<ModelTest> for Trial {
     fn from(test: ModelTest) -> Self {
         Self {
             model: test.model.to_string(),
+            role: test.role.name().to_owned(),
             ok: test.ok,
             error: test.error,
             first_token_ms: test.first_token_ms,
@@ -349,6 +365,7 @@ impl From<ModelTest> for Trial {
             streams: test.streams,
             reports_usage: test.reports_usage,
             usage: test.usage.into(),
+            dimensions: test.dimensions,
             answer: test.answer,
             listed: test.listed,
         }

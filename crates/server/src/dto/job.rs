@@ -6,13 +6,13 @@ use utoipa::ToSchema;
 
 use super::{DocumentProblem, rfc3339};
 
-/// Durable work on documents.
+/// Durable work on documents, or on the vectors of all of them.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct Job {
     /// `job_` and a time-ordered suffix.
     #[schema(example = "job_0192f0c17d3b7a51")]
     pub id: String,
-    /// `add` or `reindex`.
+    /// `add`, or `reindex`, whose counts are of vectors.
     pub kind: String,
     /// `queued`, `running`, `done` or `cancelled`.
     #[schema(example = "running")]
@@ -27,6 +27,8 @@ pub struct Job {
     pub started_at: Option<String>,
     /// Ended.
     pub ended_at: Option<String>,
+    /// Why it failed as a whole or, while it runs, what it waits for.
+    pub problem: Option<DocumentProblem>,
 }
 
 /// Documents of a job by outcome.
@@ -79,6 +81,7 @@ impl From<lorekeep_types::Job> for Job {
             created_at: rfc3339(job.created_at),
             started_at: job.started_at.map(rfc3339),
             ended_at: job.ended_at.map(rfc3339),
+            problem: job.problem.map(Into::into),
         }
     }
 }
@@ -174,10 +177,12 @@ pub enum JobEvent {
         state: String,
         /// Outcomes so far.
         counts: JobCounts,
-        /// Documents per second over the last seconds.
+        /// Documents, or vectors of a reindex, per second over the last seconds.
         rate: f64,
         /// Estimated seconds left.
         left_s: Option<f64>,
+        /// As in [`Job`].
+        problem: Option<DocumentProblem>,
     },
 }
 
@@ -200,6 +205,7 @@ impl JobEvent {
             counts: job.counts.into(),
             rate: 0.0,
             left_s: None,
+            problem: job.problem.clone().map(Into::into),
         }
     }
 }
@@ -218,12 +224,13 @@ impl From<lorekeep_types::JobEvent> for JobEvent {
                 outcome,
                 problem: problem.map(Into::into),
             },
-            Event::Progress { job, state, counts, rate, left_s } => Self::Progress {
+            Event::Progress { job, state, counts, rate, left_s, problem } => Self::Progress {
                 job: job.into(),
                 state: state_name(state).to_owned(),
                 counts: counts.into(),
                 rate,
                 left_s,
+                problem: problem.map(Into::into),
             },
         }
     }

@@ -2,7 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
-use lorekeep_types::{Error, ErrorCode, ModelDesk, ModelId, Result, Role};
+use lorekeep_types::{Error, ErrorCode, ModelDesk, ModelId, ModelsOverview, Result, Role};
 
 use crate::dto;
 use crate::error::ApiResult;
@@ -32,7 +32,7 @@ pub(crate) async fn set_role(
     show(State(app)).await
 }
 
-/// Asks a model for a few words. The call is recorded and costs what it costs.
+/// Asks a model for a little of what a role needs: a few words, a vector, an order of two texts. The call is recorded and costs what it costs.
 #[utoipa::path(post, path = "/v1/gateway/test", operation_id = "testModel", tag = "models",
     request_body = dto::TestBody, responses((status = 200, body = dto::Trial), Failures))]
 pub(crate) async fn test(
@@ -40,13 +40,30 @@ pub(crate) async fn test(
     JsonBody(body): JsonBody<dto::TestBody>,
 ) -> ApiResult<Json<dto::Trial>> {
     let desk = desk(&app)?;
+    let role = body.role.as_deref().map(Role::parse).transpose()?;
     let model = match body.model {
         Some(name) => model_of(&name)?,
         None => {
-            desk.overview().roles.remove(&Role::Answer).and_then(|models| models.into_iter().next()).ok_or_else(none)?
+            let mut roles = desk.overview().roles;
+            let models = roles.remove(&role.unwrap_or(Role::Answer)).unwrap_or_default();
+            models.into_iter().next().ok_or_else(none)?
         }
     };
-    Ok(Json(desk.test(&model).await.into()))
+    let role = role.unwrap_or_else(|| role_for(&desk.overview(), &model));
+    Ok(Json(desk.test(&model, role).await.into()))
+}
+
+/// A role that the model fills, else one that its provider can fill.
+fn role_for(overview: &ModelsOverview, model: &ModelId) -> Role {
+    if let Some((role, _)) = overview.roles.iter().find(|(_, models)| models.contains(model)) {
+        return *role;
+    }
+    let provider = overview.providers.iter().find(|provider| provider.name == model.provider);
+    match provider.map(|provider| provider.capabilities) {
+        Some(can) if can.embed && !can.chat => Role::Embed,
+        Some(can) if can.rerank && !can.chat => Role::Rerank,
+        _ => Role::Answer,
+    }
 }
 
 pub(crate) fn model_of(name: &str) -> Result<ModelId> {

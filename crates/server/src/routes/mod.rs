@@ -25,6 +25,7 @@ use crate::state::{App, AppState, Shared};
 use crate::{compat, error, layers};
 
 pub(crate) use gateway::model_of;
+pub(crate) use openapi::Failures;
 pub use openapi::openapi;
 pub(crate) use upload::room as upload_room;
 
@@ -35,6 +36,7 @@ pub fn router(state: AppState, settings: ServerSettings) -> Router {
         .merge(documents_routes(&app))
         .merge(other_routes(&app))
         .merge(compat::lightrag::routes(&app))
+        .merge(compat::openai::routes())
         .layer(from_fn_with_state(app.clone(), layers::admit));
     let all = Router::new()
         .merge(worked)

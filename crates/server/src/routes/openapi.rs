@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, ResponseBuilder};
 use utoipa::{IntoResponses, OpenApi};
 
-use crate::compat::lightrag;
+use crate::compat::{lightrag, openai};
 use crate::dto;
 use crate::routes::{ask, cache, documents, events, gateway, graph, health, jobs, search, upload, usage, workspaces};
 
@@ -45,7 +45,7 @@ impl IntoResponses for Failures {
         workspaces::list, workspaces::create, workspaces::remove, workspaces::export, workspaces::import,
         workspaces::reindex, workspaces::check,
         gateway::show, gateway::set_role, gateway::test, usage::usage, usage::export, usage::budgets,
-        cache::show, cache::forget,
+        cache::show, cache::forget, openai::transcribe, openai::speak,
         health::livez, health::readyz, health::version, health::formats,
     ),
     components(schemas(dto::Problem)),

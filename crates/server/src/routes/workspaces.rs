@@ -11,11 +11,12 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures::StreamExt as _;
 use lorekeep_types::{RequestContext, WorkspaceName};
+use serde::Deserialize;
 use tokio::sync::mpsc;
 
 use crate::dto;
 use crate::error::{ApiResult, problem_of};
-use crate::extract::{JsonBody, Segment, too_large};
+use crate::extract::{Args, JsonBody, Segment, too_large};
 use crate::routes::documents::disposition;
 use crate::routes::openapi::Failures;
 use crate::scope::Scope;
@@ -119,10 +120,28 @@ async fn pump(body: Body, sender: mpsc::Sender<io::Result<Bytes>>, limit: usize)
     false
 }
 
-/// Rebuilds the views of the workspace while the old ones serve; answers one JSON object per line.
+#[derive(Deserialize)]
+pub(crate) struct ReindexArgs {
+    #[serde(default)]
+    vectors: bool,
+}
+
+/// Rebuilds the views of the workspace while the old ones serve; answers one JSON object per line. With `vectors`,
+/// accepts a job instead that makes all vectors anew with the model of the role `embed`: follow and cancel it like any
+/// other.
 #[utoipa::path(post, path = "/v1/reindex", operation_id = "reindex", tag = "workspaces",
-    responses((status = 200, content_type = "application/x-ndjson", body = dto::ReindexEvent), Failures))]
-pub(crate) async fn reindex(State(app): State<Shared>, scope: Scope) -> ApiResult<Response> {
+    params(("vectors" = Option<bool>, Query, description = "make all vectors anew, as a job")),
+    responses((status = 200, content_type = "application/x-ndjson", body = dto::ReindexEvent),
+        (status = 202, body = dto::Job), Failures))]
+pub(crate) async fn reindex(
+    State(app): State<Shared>,
+    scope: Scope,
+    Args(args): Args<ReindexArgs>,
+) -> ApiResult<Response> {
+    if args.vectors {
+        let job: dto::Job = app.engine().reindex_vectors(&scope).await?.into();
+        return Ok((StatusCode::ACCEPTED, Json(job)).into_response());
+    }
     app.engine().stats(&scope).await?;
     let (sender, pieces) = mpsc::channel(PIECES);
     let work = async move {

@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use lorekeep_types::{ModelId, Role};
 use serde_json::{Value, json};
 
 use super::documents::is_busy;
@@ -44,7 +45,7 @@ pub(crate) async fn health(State(app): State<Shared>, scope: Scope) -> Answer<Js
         },
     });
     if let Some(fields) = body.as_object_mut() {
-        fields.insert("configuration".to_owned(), configuration(scope.workspace.as_str()));
+        fields.insert("configuration".to_owned(), configuration(scope.workspace.as_str(), embedding_model(&app)));
         fields.insert("keyed_locks".to_owned(), json!({}));
         fields.insert("llm_queue_status".to_owned(), json!({}));
         fields.insert("capabilities".to_owned(), json!({}));
@@ -52,10 +53,17 @@ pub(crate) async fn health(State(app): State<Shared>, scope: Scope) -> Answer<Js
     Ok(Json(body))
 }
 
-fn configuration(workspace: &str) -> Value {
+/// The model of the role `embed`, where one is configured.
+fn embedding_model(app: &Shared) -> Option<ModelId> {
+    app.state.models.as_ref()?.overview().roles.remove(&Role::Embed)?.into_iter().next()
+}
+
+fn configuration(workspace: &str, embedding: Option<ModelId>) -> Value {
+    let built_in = || "built-in".to_owned();
+    let (binding, model) = embedding.map(|id| (id.provider, id.model)).unwrap_or_else(|| (built_in(), built_in()));
     json!({
         "llm_binding": "none", "llm_binding_host": "", "llm_model": "none",
-        "embedding_binding": "built-in", "embedding_binding_host": "", "embedding_model": "built-in",
+        "embedding_binding": binding, "embedding_binding_host": "", "embedding_model": model,
         "summary_max_tokens": 0, "summary_context_size": 0,
         "kv_storage": "lorekeep", "doc_status_storage": "lorekeep", "graph_storage": "lorekeep",
         "vector_storage": "lorekeep",
