@@ -9,6 +9,7 @@ use lorekeep_types::{
     Snapshot, Store, TokenCounter, Workspace,
 };
 
+use crate::communities::CommunityViews;
 use crate::ingest::Ingest;
 use crate::settings::EngineSettings;
 
@@ -46,6 +47,7 @@ pub struct EngineParts {
 pub struct Engine {
     pub(crate) parts: Arc<EngineParts>,
     pub(crate) ingest: Arc<Ingest>,
+    pub(crate) communities: Arc<CommunityViews>,
 }
 
 impl Engine {
@@ -57,7 +59,7 @@ impl Engine {
         parts.settings.answer.tokens.validate()?;
         let parts = Arc::new(parts);
         let ingest = Arc::new(Ingest::new(Arc::clone(&parts))?);
-        Ok(Self { parts, ingest })
+        Ok(Self { parts, ingest, communities: Arc::default() })
     }
 
     /// Takes up the work that earlier runs left in every workspace.

@@ -7,6 +7,7 @@ pub mod answer;
 mod ask;
 mod cached;
 mod chunk;
+mod communities;
 pub mod context;
 mod documents;
 mod embed;

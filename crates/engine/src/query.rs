@@ -1,6 +1,8 @@
 //! Searches: evidence from one snapshot each.
 
-use lorekeep_types::{RequestContext, Result, Retrieval, SearchRequest, Snapshot, Workspace};
+use lorekeep_types::{
+    DocumentFilter, Mode, RequestContext, Result, Retrieval, SearchRequest, Snapshot, Workspace,
+};
 
 use crate::engine::Engine;
 use crate::retrieve::Searcher;
@@ -26,8 +28,23 @@ impl Engine {
         Ok(retrieval)
     }
 
-    /// The same with the keywords that `request` has.
-    pub(crate) async fn found(&self, ctx: &RequestContext, request: SearchRequest) -> Result<Retrieval> {
+    /// The same with the keywords that `request` has, and for a written answer in mode `global` with communities. Those may
+    /// speak of any document, so that they are left out where a filter keeps some away.
+    pub(crate) async fn found_with_communities(
+        &self,
+        ctx: &RequestContext,
+        request: SearchRequest,
+    ) -> Result<Retrieval> {
+        let wanted = request.mode == Mode::Global && request.filter == DocumentFilter::default();
+        let mut retrieval = self.found(ctx, request).await?;
+        if wanted && !retrieval.passages.is_empty() {
+            let entities = retrieval.entities.iter().map(|entity| entity.id).collect();
+            retrieval.communities = self.communities_around(ctx, entities).await?;
+        }
+        Ok(retrieval)
+    }
+
+    async fn found(&self, ctx: &RequestContext, request: SearchRequest) -> Result<Retrieval> {
         if let Some(model) = self.reranker(&request) {
             return self.search_reranked(ctx, request, model).await;
         }

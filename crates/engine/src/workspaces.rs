@@ -36,6 +36,7 @@ impl Engine {
         join(tokio::task::spawn_blocking(move || {
             engine.ingest.forget(&name);
             engine.parts.store.remove_workspace(&name)?;
+            engine.communities.forget(&name);
             match &engine.parts.cache {
                 Some(cache) => cache.forget(Some(&name), None).map(drop),
                 None => Ok(()),

@@ -239,6 +239,10 @@ impl Snapshot for MemoryIndex {
         Ok(Neighbourhood::default())
     }
 
+    fn relation_ends(&self) -> Result<Vec<(EntityId, EntityId, f32)>> {
+        Ok(Vec::new())
+    }
+
     fn graph_stats(&self) -> Result<GraphStats> {
         Ok(GraphStats::default())
     }

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use crate::id::{ChunkId, EntityId, RelationId};
+use crate::query::EntityRef;
 use crate::span::ByteSpan;
+use crate::usage::Usage;
 
 /// A type of entity, lower case: `person`, `organization`, `location`, `event`, `work`, `date`, `concept`, `unknown` …
 pub type EntityKind = String;
@@ -138,6 +140,46 @@ pub struct GraphStats {
     pub mentions: u64,
     /// Entities without any relation.
     pub isolated: u64,
+}
+
+/// A group of entities that relations join closely.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Community {
+    /// Its number while the same communities are known; communities that are found anew are numbered anew.
+    pub id: u32,
+    /// 0 for those of the whole graph; those of a deeper level split one of the level above.
+    pub level: u32,
+    /// The community of the level above that it lies in.
+    pub parent: Option<u32>,
+    /// Number of its entities.
+    pub size: usize,
+    /// The title that a model gave it; the names of its most central entities without one.
+    pub title: String,
+    /// Keywords of the relations around its central entities, those with most weight first, at most 8.
+    pub key_phrases: Vec<String>,
+    /// The entities with most relations inside it, at most 8.
+    pub central: Vec<EntityRef>,
+    /// Documents that mention these.
+    pub documents: usize,
+    /// What a model wrote about it, if one did.
+    pub summary: Option<String>,
+}
+
+/// Communities of one level.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Communities {
+    /// The largest first.
+    pub communities: Vec<Community>,
+    /// How many the level has.
+    pub total: usize,
+    /// Levels there are.
+    pub levels: u32,
+    /// Changes of the workspace since they were found.
+    pub changes: u64,
+    /// What summaries took.
+    pub usage: Usage,
+    /// What could not be done, one sentence each.
+    pub notices: Vec<String>,
 }
 
 /// New values for an entity; `None` keeps what is there.

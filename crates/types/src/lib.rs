@@ -45,8 +45,8 @@ pub use document::{
 };
 pub use error::{Error, ErrorCode, Result};
 pub use graph::{
-    EntityDetail, EntityEdit, EntityKind, Extraction, GraphEdit, GraphStats, Neighbourhood, NewEntity, NewMention,
-    NewRelation, RelationDetail, RelationEdit,
+    Communities, Community, EntityDetail, EntityEdit, EntityKind, Extraction, GraphEdit, GraphStats, Neighbourhood,
+    NewEntity, NewMention, NewRelation, RelationDetail, RelationEdit,
 };
 pub use id::{ChunkId, ContentHash, DocumentId, EntityId, JobId, RelationId, VersionId, WorkspaceName};
 pub use job::{Job, JobCounts, JobEvent, JobItem, JobKind, JobState, NewItem, NewJob, PendingItem, Stage};

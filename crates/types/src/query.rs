@@ -8,7 +8,7 @@ use crate::chat::ChatRole;
 use crate::chunk::StoredChunk;
 use crate::document::DocumentFilter;
 use crate::error::{Error, Result};
-use crate::graph::{EntityDetail, RelationDetail};
+use crate::graph::{Community, EntityDetail, RelationDetail};
 use crate::id::DocumentId;
 use crate::model_port::ModelId;
 use crate::span::CharSpan;
@@ -172,6 +172,8 @@ pub struct Retrieval {
     pub entities: Vec<Arc<EntityDetail>>,
     /// Relations, best first (graph modes).
     pub relations: Vec<Arc<RelationDetail>>,
+    /// Communities in which most of the entities lie, as background (mode `global`).
+    pub communities: Vec<Community>,
     /// Entities and relations found before the token budget cut them.
     pub found: (usize, usize),
     /// Passages found before `limit` and the token budget cut them.

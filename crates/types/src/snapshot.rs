@@ -134,6 +134,12 @@ pub trait Snapshot: Send + Sync {
     /// When the truth cannot be read.
     fn relations_of(&self, entities: &[EntityId], limit: usize) -> Result<Vec<Arc<RelationDetail>>>;
 
+    /// The ends and the weight of every relation, by ends.
+    ///
+    /// # Errors
+    /// When the truth cannot be read.
+    fn relation_ends(&self) -> Result<Vec<(EntityId, EntityId, f32)>>;
+
     /// The entity with this display name, key or alias.
     ///
     /// # Errors

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use crate::app::App;
 use crate::client::{Client, escape};
+use crate::commands::communities::{self, Communities};
 use crate::output::{self, Exit, Style, counted, excerpt, styled};
 
 /// Subcommands of `graph`.
@@ -36,6 +37,8 @@ pub enum Graph {
         /// To
         to: String,
     },
+    /// Groups of closely related entities
+    Communities(Communities),
     /// Write the graph to standard output
     Export {
         /// Format
@@ -71,6 +74,7 @@ pub async fn run(app: &App, args: &Graph) -> Result<Exit> {
         Graph::Path { from, to } => {
             relations(app, &client, &format!("/v1/graph/path?from={}&to={}", escape(from), escape(to))).await
         }
+        Graph::Communities(args) => communities::run(app, &client, args).await,
         Graph::Export { format } => export(&client, *format).await,
     };
     client.close().await;

@@ -5,6 +5,7 @@ pub mod archive;
 pub mod ask;
 pub mod cache;
 pub mod chat;
+pub mod communities;
 pub mod config;
 pub mod docs;
 pub mod doctor;

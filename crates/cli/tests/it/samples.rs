@@ -55,3 +55,19 @@ async fn the_sample_questions_are_answered_from_the_right_document() {
     assert!(cited.len() <= 2, "not answered: {cited:#?}");
     assert!(first >= 12, "only {first} of 20 begin with the gold sentence");
 }
+
+#[test]
+fn the_graph_of_the_samples_has_communities() {
+    let place = Place::new();
+    place.run(&["add", &root().join("samples/library").display().to_string()]);
+    let found = place.json(&["graph", "communities", "-n", "3"]);
+    assert_eq!(found["communities"].as_array().unwrap().len(), 3, "{found}");
+    assert!(found["total"].as_u64().unwrap() > 5, "{found}");
+    let shown = place.run(&["graph", "communities", "-n", "1"]);
+    let text = String::from_utf8(shown.stdout).unwrap();
+    let title = found["communities"][0]["title"].as_str().unwrap();
+    assert!(text.starts_with(title) && text.contains("members in"), "{text}");
+    let none = place.run(&["graph", "communities", "--summarize"]);
+    assert!(String::from_utf8_lossy(&none.stderr).contains("no model fills the role `summarize`"));
+    assert_eq!(place.run(&["graph", "communities", "--level", "16"]).status.code(), Some(3));
+}

@@ -1,6 +1,6 @@
 //! Evidence as it stands in the prompt of an answer.
 
-use lorekeep_types::{EntityDetail, Evidence, RelationDetail};
+use lorekeep_types::{Community, EntityDetail, Evidence, RelationDetail};
 
 use crate::prompt::channel;
 
@@ -31,4 +31,14 @@ pub(crate) fn relation(relation: &RelationDetail) -> String {
     let keywords = if relation.keywords.is_empty() { String::new() } else { format!(" [{}]", relation.keywords) };
     let (source, target) = (&relation.source.1, &relation.target.1);
     channel::one_line(&format!("{source} – {target}{keywords}: {}", relation.description)) + "\n"
+}
+
+/// A community as background.
+pub(crate) fn community(community: &Community) -> String {
+    let names: Vec<&str> = community.central.iter().map(|entity| entity.name.as_str()).collect();
+    let about = match &community.summary {
+        Some(summary) => format!("{}: {summary}", community.title),
+        None => format!("{}: {}", names.join(", "), community.key_phrases.join(", ")),
+    };
+    channel::one_line(&format!("A group of {} related entities – {about}", community.size)) + "\n"
 }

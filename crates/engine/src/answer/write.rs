@@ -91,7 +91,8 @@ pub(crate) fn bare(frame: &Frame<'_>) -> Result<Pack> {
 pub(crate) fn pack(frame: &Frame<'_>, retrieval: Retrieval) -> Result<Pack> {
     let texts = retrieval.passages.iter().map(|one| one.chunk.chunk.text.as_str());
     let described = retrieval.entities.iter().map(|one| one.description.as_str());
-    let mark = channel::mark(texts.chain(described).chain([frame.question]));
+    let of_communities = retrieval.communities.iter().filter_map(|one| one.summary.as_deref());
+    let mark = channel::mark(texts.chain(described).chain(of_communities).chain([frame.question]));
     let artifacts = artifacts(frame, &retrieval, &mark);
     let count = retrieval.passages.len();
     let form = frame.request.form.as_deref().unwrap_or(FORM);
@@ -172,7 +173,7 @@ fn brief(frame: &Frame<'_>, mark: &str) -> String {
     brief
 }
 
-/// Passages, entities and relations. Passages have the ids from 0 on, in their order.
+/// Passages, entities, relations and communities. Passages have the ids from 0 on, in their order.
 fn artifacts(frame: &Frame<'_>, retrieval: &Retrieval, mark: &str) -> Vec<Artifact> {
     let count = retrieval.passages.len();
     let share = frame.budget.retrieved / GRAPH_SHARE;
@@ -180,13 +181,16 @@ fn artifacts(frame: &Frame<'_>, retrieval: &Retrieval, mark: &str) -> Vec<Artifa
     let (entities, entity_tokens) = within(frame, entities, share.min(frame.request.search.max_entity_tokens));
     let relations = retrieval.relations.iter().map(|one| prompt::relation(one));
     let (relations, relation_tokens) = within(frame, relations, share.min(frame.request.search.max_relation_tokens));
-    let graph = (count..).zip(entities.into_iter().chain(relations)).map(|(id, text)| Artifact {
+    let communities = retrieval.communities.iter().map(prompt::community);
+    let (communities, community_tokens) = within(frame, communities, share / 2);
+    let graph = entities.into_iter().chain(relations).chain(communities);
+    let graph = (count..).zip(graph).map(|(id, text)| Artifact {
         id,
         priority: Priority::Medium,
         relevance: -(id as f32),
         text,
     });
-    let mut left = frame.budget.retrieved.saturating_sub(entity_tokens + relation_tokens);
+    let mut left = frame.budget.retrieved.saturating_sub(entity_tokens + relation_tokens + community_tokens);
     let mut artifacts: Vec<Artifact> = Vec::with_capacity(count);
     for (id, one) in retrieval.passages.iter().enumerate() {
         let text = prompt::passage(mark, id + 1, one);

@@ -58,7 +58,7 @@ const NAMES: [(&str, &str); 40] = [
 ];
 
 /// A language as a prompt writes it.
-pub(super) fn name_of(code: &str) -> &str {
+pub(crate) fn name_of(code: &str) -> &str {
     NAMES.iter().find(|(known, _)| *known == code).map_or(code, |(_, name)| name)
 }
 

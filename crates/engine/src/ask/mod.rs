@@ -24,6 +24,8 @@ use lorekeep_types::{
 };
 use tokio::sync::mpsc;
 
+pub(crate) use self::language::name_of;
+pub(crate) use self::spoken::{Saying, Spoken};
 use crate::answer::{Answerer, complete};
 use crate::engine::Engine;
 

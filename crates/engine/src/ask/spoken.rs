@@ -20,26 +20,26 @@ pub(crate) struct Spoken<T> {
 }
 
 /// A small call.
-pub(super) struct Saying<'a> {
+pub(crate) struct Saying<'a> {
     /// Roles that can do it, in order of preference.
-    pub(super) roles: &'a [Role],
+    pub(crate) roles: &'a [Role],
     /// As the ledger names it.
-    pub(super) operation: &'static str,
+    pub(crate) operation: &'static str,
     /// How its result is kept.
-    pub(super) kind: CacheKind,
-    pub(super) prompt: PromptName,
+    pub(crate) kind: CacheKind,
+    pub(crate) prompt: PromptName,
     /// What stands in the places of the prompt, apart from `data` and `mark`.
-    pub(super) values: &'a [(&'a str, &'a str)],
+    pub(crate) values: &'a [(&'a str, &'a str)],
     /// Text that others wrote, for the place `data`; may be empty.
-    pub(super) data: &'a str,
-    pub(super) max_tokens: u32,
-    pub(super) output: OutputFormat,
+    pub(crate) data: &'a str,
+    pub(crate) max_tokens: u32,
+    pub(crate) output: OutputFormat,
 }
 
 impl Engine {
     /// Makes a small call, or finds its kept result; `None` when no model fills the roles. `read` makes the value; when it
     /// cannot, the call failed. A failure is one sentence for the reader of the answer.
-    pub(super) async fn say<T>(
+    pub(crate) async fn say<T>(
         &self,
         ctx: &RequestContext,
         saying: Saying<'_>,

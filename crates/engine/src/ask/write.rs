@@ -188,7 +188,7 @@ impl Engine {
             None
         } else {
             teller.tell(AskEvent::Step(Step::Searching)).await;
-            let retrieval = self.found(ctx, search).await?;
+            let retrieval = self.found_with_communities(ctx, search).await?;
             if retrieval.passages.is_empty() {
                 return Ok(None);
             }

@@ -11,6 +11,7 @@
 mod answers;
 mod bad_input;
 mod cancel;
+mod communities;
 mod documents;
 mod embedder;
 mod jobs;

@@ -3,6 +3,7 @@
 
 mod answer;
 mod cache;
+mod community;
 mod document;
 mod gateway;
 mod graph;
@@ -17,6 +18,7 @@ use utoipa::ToSchema;
 
 pub use answer::{Answer, AskBody, Bridge, Citation, Earlier, EntityRef, Message, Source, Sources, Stage, Usage};
 pub use cache::{Cache, CacheOfKind, Forgotten};
+pub use community::{Communities, Community, SummariesBody};
 pub use document::{
     Added, AddedDocument, Chunk, Chunks, Counts, Deleted, Document, DocumentProblem, DocumentText, Documents, Heading,
     IdsBody, Page, TagsBody, TextDocument, TextDocuments, UploadForm,

@@ -2,6 +2,7 @@
 
 mod ask;
 mod cache;
+mod communities;
 mod documents;
 mod events;
 mod gateway;
@@ -73,6 +74,8 @@ fn other_routes(app: &Shared) -> Router<Shared> {
         .route("/v1/graph/entities/{name}", get(graph::entity))
         .route("/v1/graph/neighbourhood", get(graph::neighbourhood))
         .route("/v1/graph/path", get(graph::path))
+        .route("/v1/graph/communities", get(communities::list))
+        .route("/v1/graph/communities/summaries", post(communities::summarise))
         .route("/v1/workspaces", get(workspaces::list).post(workspaces::create))
         .route("/v1/workspaces/{name}", delete(workspaces::remove))
         .route("/v1/workspaces/{name}/export", get(workspaces::export))

@@ -11,7 +11,9 @@ use utoipa::{IntoResponses, OpenApi};
 
 use crate::compat::{lightrag, openai};
 use crate::dto;
-use crate::routes::{ask, cache, documents, events, gateway, graph, health, jobs, search, upload, usage, workspaces};
+use crate::routes::{
+    ask, cache, communities, documents, events, gateway, graph, health, jobs, search, upload, usage, workspaces,
+};
 
 /// The error answer of every operation.
 pub(crate) struct Failures;
@@ -42,6 +44,7 @@ impl IntoResponses for Failures {
         documents::text, documents::chunks, documents::original, documents::retry, documents::retry_many,
         jobs::list, jobs::show, jobs::items, jobs::cancel, events::of_job, events::all,
         graph::stats, graph::entities, graph::entity, graph::neighbourhood, graph::path,
+        communities::list, communities::summarise,
         workspaces::list, workspaces::create, workspaces::remove, workspaces::export, workspaces::import,
         workspaces::reindex, workspaces::check,
         gateway::show, gateway::set_role, gateway::test, usage::usage, usage::export, usage::budgets,

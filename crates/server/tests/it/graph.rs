@@ -42,3 +42,19 @@ async fn unknown_entities_and_numbers_out_of_range_are_refused() {
     assert_eq!(server.get("/v1/graph/path?from=Maria+Alvarez&to=Nobody").await.problem().0, 404);
     assert_eq!(server.get("/v1/graph/entities?q=zzzz").await.ok()["entities"], json!([]));
 }
+
+#[tokio::test]
+async fn communities_are_listed_and_summaries_need_a_model() {
+    let server = Server::with_library().await;
+    let found = server.get("/v1/graph/communities").await.ok();
+    let communities = found["communities"].as_array().unwrap();
+    assert_eq!((communities.len() as u64, &found["changes"]), (found["total"].as_u64().unwrap(), &json!(0)), "{found}");
+    let first = &communities[0];
+    assert!(first["size"].as_u64().unwrap() >= 3 && first["level"] == 0 && first.get("summary").is_none(), "{first}");
+    assert!(!first["central"].as_array().unwrap().is_empty() && first["central"][0]["type"].is_string(), "{first}");
+    assert_eq!(server.get("/v1/graph/communities?level=9").await.ok()["communities"], json!([]));
+    assert_eq!(server.get("/v1/graph/communities?level=17").await.problem().0, 400);
+    assert_eq!(server.get("/v1/graph/communities?limit=0").await.problem().0, 400);
+    let refused = server.post("/v1/graph/communities/summaries", &json!({})).await;
+    assert_eq!(refused.problem(), (501, "E-CAPABILITY-MISSING".to_owned()));
+}

@@ -219,6 +219,10 @@ impl Snapshot for Published {
         Ok(self.details.relations_of(&self.truth, entities, limit)?)
     }
 
+    fn relation_ends(&self) -> Result<Vec<(EntityId, EntityId, f32)>> {
+        self.read(|reader| reader.relation_ends())
+    }
+
     fn entity_named(&self, name: &str) -> Result<Option<EntityDetail>> {
         self.read(|reader| reader.entity_named(name))
     }

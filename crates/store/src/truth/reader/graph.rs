@@ -68,6 +68,14 @@ impl Reader<'_> {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// The ends and the weight of every visible relation, by ends.
+    pub(crate) fn relation_ends(&self) -> Result<Vec<(EntityId, EntityId, f32)>> {
+        let sql = "SELECT low, high, coalesce(user_weight, sentences) FROM relations WHERE visible ORDER BY low, high";
+        let mut statement = self.sql()?.prepare_cached(sql)?;
+        let rows = statement.query_map([], |row| Ok((EntityId(row.get(0)?), EntityId(row.get(1)?), row.get(2)?)))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
     /// Number of distinct neighbours, without reading the rest of the entity.
     pub(crate) fn degree(&self, entity: EntityId) -> Result<u32> {
         let mut statement = self.sql()?.prepare_cached("SELECT degree FROM entities WHERE id = ?1 AND visible")?;
