@@ -1,6 +1,6 @@
 //! Side by side with LightRAG in one run, by the benchmark that lies beside the project.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
@@ -8,8 +8,14 @@ use serde_json::{Value, json};
 use super::{binary, write};
 use crate::run::run;
 
-/// Copies the benchmark, makes it ready, and runs both targets in turns.
+/// Makes the benchmark ready and runs both targets in turns.
 pub fn measure(bench: &Path) -> Result<()> {
+    let options = ["--what", "startup,index,query", "--sizes", "S", "--concurrency", "1,8"];
+    publish(&in_turns(bench, &json!({ "RUST_LOG": "warn" }), "peer", &options)?)
+}
+
+/// Copies the benchmark, makes it ready, and runs the peer and this program with `environment` in turns; the file of figures.
+pub fn in_turns(bench: &Path, environment: &Value, name: &str, options: &[&str]) -> Result<PathBuf> {
     if !bench.join("bench.py").exists() {
         bail!("{} holds no bench.py; name the folder with --peer", bench.display());
     }
@@ -24,7 +30,7 @@ pub fn measure(bench: &Path) -> Result<()> {
         "name": "lorekeep",
         "cmd": [binary(), "--data", "{store}", "serve", "--host", "127.0.0.1", "--port", "{port}"],
         "cwd": "{work}",
-        "env": { "RUST_LOG": "warn" },
+        "env": environment,
         "common_env": true,
         "health": "/health",
         "resume": ["POST", "/documents/reprocess_failed"],
@@ -32,27 +38,11 @@ pub fn measure(bench: &Path) -> Result<()> {
     });
     std::fs::write(work.join("ours.json"), ours.to_string()).context("cannot write ours.json")?;
     // The benchmark writes this file, and beside it the same as a table.
-    let raw = work.join("peer.json");
-    run(
-        &work,
-        "venv/bin/python",
-        &[
-            "bench.py",
-            "--target",
-            "lightrag",
-            "--target",
-            "ours.json",
-            "--what",
-            "startup,index,query",
-            "--sizes",
-            "S",
-            "--concurrency",
-            "1,8",
-            "--out",
-            &raw.display().to_string(),
-        ],
-    )?;
-    publish(&raw)
+    let raw = work.join(format!("{name}.json"));
+    let out = raw.display().to_string();
+    let both = ["bench.py", "--target", "lightrag", "--target", "ours.json", "--out", &out];
+    run(&work, "venv/bin/python", &[&both, options].concat())?;
+    Ok(raw)
 }
 
 /// Keeps the figures without what belongs to this machine, and says above the table what was compared.

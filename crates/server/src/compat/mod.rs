@@ -8,7 +8,7 @@ use md5::{Digest as _, Md5};
 /// Whether a path belongs to LightRAG's surface, and so fails with its bodies.
 pub(crate) fn is_lightrag_path(path: &str) -> bool {
     let first = path.trim_start_matches('/').split('/').next().unwrap_or_default();
-    matches!(first, "query" | "documents" | "graph" | "graphs" | "auth-status")
+    matches!(first, "api" | "query" | "documents" | "graph" | "graphs" | "auth-status")
 }
 
 /// Whether a path belongs to OpenAI's surface, and so fails with its bodies.

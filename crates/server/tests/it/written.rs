@@ -45,7 +45,7 @@ fn settings(url: String) -> GatewaySettings {
 }
 
 /// A server with the library of the tests, whose model answers as told.
-async fn served(reply: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> (Server, Upstream) {
+pub async fn served(reply: impl Fn(&Asked) -> Reply + Send + Sync + 'static) -> (Server, Upstream) {
     patient(Timeouts::default().first_byte, reply).await
 }
 
@@ -58,7 +58,7 @@ async fn patient(first_byte: Duration, reply: impl Fn(&Asked) -> Reply + Send + 
 }
 
 /// `text` with the numbers that the prompt gave to the documents.
-fn numbered(asked: &Asked, text: &str) -> String {
+pub fn numbered(asked: &Asked, text: &str) -> String {
     let prompt = asked.json()["messages"].as_array().unwrap().last().unwrap()["content"].as_str().unwrap().to_owned();
     let line = prompt.lines().find(|line| line.starts_with("=== ") && line.contains("charter.md"));
     text.replace("{charter}", line.and_then(|line| line.split(['[', ']']).nth(1)).unwrap_or("1"))

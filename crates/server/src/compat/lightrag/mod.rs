@@ -9,6 +9,7 @@ mod data;
 mod documents;
 mod edit;
 mod graph;
+mod ollama;
 mod prompt;
 mod python;
 mod query;
@@ -31,7 +32,7 @@ pub(crate) use service::health;
 use crate::state::Shared;
 
 /// Every route: method, path, operation id, what it does.
-const ROUTES: [(&str, &str, &str, &str); 34] = [
+const ROUTES: [(&str, &str, &str, &str); 39] = [
     ("post", "/query", "lightragQuery", "Answer, context or prompt for a query"),
     ("post", "/query/stream", "lightragQueryStream", "The same as newline-delimited JSON"),
     ("post", "/query/data", "lightragQueryData", "What was retrieved, as data"),
@@ -65,6 +66,11 @@ const ROUTES: [(&str, &str, &str, &str); 34] = [
     ("post", "/graph/entities/merge", "lightragMergeEntities", "Merges entities"),
     ("delete", "/graph/entity/delete", "lightragDeleteEntity", "Deletes an entity"),
     ("delete", "/graph/relation/delete", "lightragDeleteRelation", "Deletes a relation"),
+    ("get", "/api/version", "ollamaVersion", "The release of Ollama that is emulated"),
+    ("get", "/api/tags", "ollamaTags", "The model that can be chosen"),
+    ("get", "/api/ps", "ollamaPs", "The model that runs"),
+    ("post", "/api/chat", "ollamaChat", "Answers a conversation from the documents"),
+    ("post", "/api/generate", "ollamaGenerate", "The model alone"),
     ("get", "/auth-status", "lightragAuthStatus", "Whether accounts exist"),
 ];
 
@@ -90,6 +96,11 @@ fn queries_and_graph() -> Router<Shared> {
         .route("/graph/relation/create", post(edit::create_relation))
         .route("/graph/relation/edit", post(edit::edit_relation))
         .route("/graph/relation/delete", delete(graph::delete_relation))
+        .route("/api/version", get(ollama::version))
+        .route("/api/tags", get(ollama::tags))
+        .route("/api/ps", get(ollama::ps))
+        .route("/api/chat", post(ollama::chat))
+        .route("/api/generate", post(ollama::generate))
         .route("/auth-status", get(service::auth_status))
 }
 

@@ -2,6 +2,7 @@
 
 mod documents;
 mod graph;
+mod ollama;
 mod query;
 mod service;
 
