@@ -1,8 +1,6 @@
 //! Searches: evidence from one snapshot each.
 
-use lorekeep_types::{
-    DocumentFilter, Mode, RequestContext, Result, Retrieval, SearchRequest, Snapshot, Workspace,
-};
+use lorekeep_types::{DocumentFilter, Mode, RequestContext, Result, Retrieval, SearchRequest, Snapshot, Workspace};
 
 use crate::engine::Engine;
 use crate::retrieve::Searcher;
