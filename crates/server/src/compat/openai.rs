@@ -80,10 +80,11 @@ pub(crate) struct SpeechBody {
     request_body(content = TranscriptionForm, content_type = "multipart/form-data"),
     responses((status = 200, body = Value), Failures))]
 pub(crate) async fn transcribe(State(app): State<Shared>, mut scope: Scope, request: Request) -> ApiResult<Response> {
+    let _room = upload_room(&app, &request)?;
+    // Read whatever comes of it: a client that is still sending hears of a broken connection, not of the reason.
+    let form = Form::read(&app, request).await?;
     let model =
         app.state.models.as_ref().and_then(|models| models.transcribe()).ok_or_else(|| none(Role::Transcribe))?;
-    let _room = upload_room(&app, &request)?;
-    let form = Form::read(&app, request).await?;
     let work = async |ctx: &RequestContext| Ok(model.transcribe(&call(ctx, Role::Transcribe), &form.recording).await?);
     let transcript = scope.within(app.settings.answer_timeout, work).await?;
     Ok(if form.as_text {
