@@ -155,6 +155,10 @@ impl Models for LiveGateway {
     fn speak(&self) -> Option<Arc<dyn SpeechModel>> {
         self.current().speak()
     }
+
+    fn price(&self, model: &ModelId, prompt_tokens: u64, completion_tokens: u64) -> Option<i64> {
+        self.current().price(model, prompt_tokens, completion_tokens)
+    }
 }
 
 impl ModelDesk for LiveGateway {

@@ -130,6 +130,7 @@ fn engine_settings(config: &Config) -> Result<EngineSettings> {
         ingest: IngestSettings { parallel: config.parallel, ..IngestSettings::default() },
         prompts: config.prompts_dir.as_deref().map(prompts::read).transpose()?.unwrap_or_default(),
         answer: config.answer.clone(),
+        graph: config.graph.clone(),
     })
 }
 

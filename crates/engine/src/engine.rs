@@ -73,6 +73,7 @@ impl Engine {
                 let workspace = engine.parts.store.workspace(&workspace.name)?;
                 if has_open_jobs(workspace.as_ref())? || !workspace.embed_tasks(1)?.is_empty() {
                     engine.ingest.wake(&workspace)?;
+                    engine.ingest.wake_graphs(&workspace)?;
                 }
             }
             Ok(())

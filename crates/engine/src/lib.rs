@@ -5,6 +5,7 @@
 
 pub mod answer;
 mod ask;
+mod build;
 mod cached;
 mod chunk;
 mod communities;
@@ -24,7 +25,9 @@ mod settings;
 mod workspaces;
 
 pub use ask::{AskEvent, AskStream, Step};
+pub use build::{BuildRequest, GraphPlan};
 pub use chunk::chunk_document;
 pub use engine::{Engine, EngineParts};
+pub use extract::model::Combine;
 pub use jobs::AddRequest;
-pub use settings::{AnswerSettings, ChunkSettings, ChunkStrategy, EngineSettings, IngestSettings};
+pub use settings::{AnswerSettings, ChunkSettings, ChunkStrategy, EngineSettings, GraphSettings, IngestSettings};

@@ -4,6 +4,7 @@ use lorekeep_types::OnFailure;
 use serde::{Deserialize, Serialize};
 
 use crate::context::TokenBudget;
+use crate::extract::model::Combine;
 use crate::prompt::Prompts;
 
 /// Everything that can be set about the data plane.
@@ -19,6 +20,51 @@ pub struct EngineSettings {
     pub prompts: Prompts,
     /// How answers are written.
     pub answer: AnswerSettings,
+    /// How a model makes the graph.
+    pub graph: GraphSettings,
+}
+
+/// How a model makes the graph.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GraphSettings {
+    /// Types of entities that it may give; others are taken for unknown. Lower case, of letters and digits with `_`
+    /// between.
+    pub entity_types: Vec<String>,
+    /// How often a passage is asked about again for what was missed; each time costs a call, and none follows one that
+    /// brought nothing new.
+    pub gleanings: u32,
+    /// Passages that are read at once, over all workspaces; at least one.
+    pub parallel: usize,
+    /// What the graph of a passage that a model has read is made of.
+    pub combine: Combine,
+    /// Whether the graph of new documents is made by the model as soon as they can be searched.
+    pub automatic: bool,
+}
+
+impl Default for GraphSettings {
+    fn default() -> Self {
+        let types = [
+            "person",
+            "organization",
+            "location",
+            "event",
+            "work",
+            "concept",
+            "method",
+            "product",
+            "creature",
+            "natural_object",
+            "date",
+        ];
+        Self {
+            entity_types: types.map(str::to_owned).to_vec(),
+            gleanings: 1,
+            parallel: 8,
+            combine: Combine::Both,
+            automatic: false,
+        }
+    }
 }
 
 /// How a model writes answers.

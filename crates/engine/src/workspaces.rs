@@ -62,7 +62,8 @@ impl Engine {
         join(tokio::task::spawn_blocking(move || {
             engine.parts.store.import(&name, archive.as_mut())?;
             let workspace = engine.parts.store.workspace(&name)?;
-            engine.ingest.wake(&workspace)
+            engine.ingest.wake(&workspace)?;
+            engine.ingest.wake_graphs(&workspace)
         }))
         .await
     }

@@ -7,9 +7,10 @@ use std::sync::Arc;
 
 use lorekeep_types::{
     Cancel, CommitOutcome, ContentHash, DocumentFilter, DocumentId, DocumentOrder, DocumentPage, DocumentRecord,
-    DocumentState, DocumentText, DocumentWrite, EmbedTask, EmbeddingModelId, FreshVector, GraphEdit, IntegrityReport,
-    Job, JobId, JobItem, JobState, NewJob, PageRequest, PendingItem, Problem, Result, Snapshot, StoredChunk,
-    VectorKind, VectorTask, VectorWrite, VectorsStage, Workspace, WorkspaceName,
+    DocumentState, DocumentText, DocumentWrite, EmbedTask, EmbeddingModelId, FreshVector, GraphEdit, GraphEnd,
+    GraphItem, GraphSource, GraphWrite, IntegrityReport, Job, JobId, JobItem, JobState, NewGraphJob, NewJob,
+    PageRequest, PendingItem, Problem, Result, Snapshot, Spending, StoredChunk, SummaryTask, SummaryWrite, VectorKind,
+    VectorTask, VectorWrite, VectorsStage, Workspace, WorkspaceName,
 };
 
 use crate::folder::Folder;
@@ -149,6 +150,46 @@ impl Workspace for LocalWorkspace {
 
     fn end_vectors(&self, job: &JobId, problem: Option<&Problem>, now_ms: i64) -> Result<()> {
         Ok(self.truth.end_vectors(job, problem, now_ms)?)
+    }
+
+    fn graph_sources(&self, documents: &[DocumentId]) -> Result<Vec<GraphSource>> {
+        Ok(self.truth.read()?.graph_sources(documents)?)
+    }
+
+    fn enqueue_graph(&self, job: NewGraphJob, now_ms: i64) -> Result<Job> {
+        Ok(self.truth.enqueue_graph(&job, now_ms)?)
+    }
+
+    fn claim_graph(&self, now_ms: i64) -> Result<Option<GraphItem>> {
+        Ok(self.truth.claim_graph(now_ms)?)
+    }
+
+    fn write_graph(&self, write: GraphWrite, now_ms: i64) -> Result<bool> {
+        Ok(self.truth.write_graph(&write, now_ms)?)
+    }
+
+    fn end_graph(&self, ends: &[GraphEnd], now_ms: i64) -> Result<()> {
+        Ok(self.truth.end_graph(ends, now_ms)?)
+    }
+
+    fn unclaim_graph(&self, items: &[i64]) -> Result<()> {
+        Ok(self.truth.unclaim_graph(items)?)
+    }
+
+    fn stop_graph(&self, job: &JobId, problem: &Problem, now_ms: i64) -> Result<()> {
+        Ok(self.truth.stop_graph(job, problem, now_ms)?)
+    }
+
+    fn summary_tasks(&self, limit: usize) -> Result<Vec<SummaryTask>> {
+        Ok(self.truth.read()?.summary_tasks(limit)?)
+    }
+
+    fn put_summaries(&self, summaries: Vec<SummaryWrite>, now_ms: i64) -> Result<()> {
+        Ok(self.truth.put_summaries(&summaries, now_ms)?)
+    }
+
+    fn spend(&self, job: &JobId, more: &Spending) -> Result<()> {
+        Ok(self.truth.spend(job, more)?)
     }
 
     fn document(&self, id: &DocumentId) -> Result<Option<DocumentRecord>> {

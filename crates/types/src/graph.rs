@@ -23,6 +23,8 @@ pub struct NewEntity {
     pub aliases: Vec<String>,
     /// Sentences that define it, best first: place in the document's text and a quality (higher is better).
     pub definitions: Vec<(ByteSpan, u8)>,
+    /// What a model says of it, at most once per chunk: the chunk's position in the document and the text.
+    pub descriptions: Vec<(u32, String)>,
 }
 
 /// One occurrence of an entity in a chunk.
@@ -53,6 +55,8 @@ pub struct NewRelation {
     pub evidence: ByteSpan,
     /// Position of the chunk that holds it.
     pub chunk: u32,
+    /// How a model puts it; empty where the sentence speaks for itself.
+    pub description: String,
 }
 
 /// Everything an extractor found in one document.
@@ -77,7 +81,8 @@ pub struct EntityDetail {
     pub name: String,
     /// Type.
     pub kind: EntityKind,
-    /// Its defining sentences joined by a space, at most 1,200 characters; or the user's text.
+    /// What models say of it, then its defining sentences, joined by a space, at most 1,200 characters; or the user's
+    /// text.
     pub description: String,
     /// Tokens of the description (o200k), as counted when it was embedded; 0 before.
     pub description_tokens: u32,
@@ -102,7 +107,7 @@ pub struct RelationDetail {
     pub target: (EntityId, String),
     /// Verb phrases, most frequent first, comma separated.
     pub keywords: String,
-    /// The sentences that join the two, at most 1,200 characters; or the user's text.
+    /// The sentences that join the two, or how a model puts them, at most 1,200 characters; or the user's text.
     pub description: String,
     /// Tokens of the description (o200k), as counted when it was embedded; 0 before.
     pub description_tokens: u32,

@@ -13,6 +13,8 @@ pub enum JobKind {
     Add,
     /// Makes every vector anew; its counts are of vectors.
     Reindex,
+    /// Has a model make the graph of documents.
+    Graph,
 }
 
 /// Where a job stands.
@@ -79,6 +81,8 @@ pub struct Job {
     pub label: Option<String>,
     /// Outcomes.
     pub counts: JobCounts,
+    /// What it may spend on models and has spent; `None` for a job that calls none.
+    pub spending: Option<Spending>,
     /// Accepted.
     pub created_at: i64,
     /// First item taken up.
@@ -86,6 +90,74 @@ pub struct Job {
     /// Ended.
     pub ended_at: Option<i64>,
     /// Why it failed as a whole or, while it runs, what it waits for.
+    pub problem: Option<Problem>,
+}
+
+/// What a job spends on models. Money in nano-USD.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Spending {
+    /// Most that it may spend.
+    pub limit: Option<i64>,
+    /// What its calls cost, as far as their prices are known.
+    pub spent: i64,
+    /// Calls made.
+    pub calls: u64,
+    /// Calls that needed no model because their answers were kept.
+    pub kept: u64,
+    /// Calls whose price is not known.
+    pub unpriced: u64,
+    /// Tokens read.
+    pub prompt_tokens: u64,
+    /// Tokens written.
+    pub completion_tokens: u64,
+}
+
+impl Spending {
+    /// Adds what further calls took; the limit stays.
+    pub fn add(&mut self, more: &Self) {
+        self.spent = self.spent.saturating_add(more.spent);
+        self.calls += more.calls;
+        self.kept += more.kept;
+        self.unpriced += more.unpriced;
+        self.prompt_tokens += more.prompt_tokens;
+        self.completion_tokens += more.completion_tokens;
+    }
+}
+
+/// Documents whose graph a model is to make.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewGraphJob {
+    /// Its id; further documents under the id of such a job extend it.
+    pub id: JobId,
+    /// The documents; those without a version are passed over.
+    pub documents: Vec<DocumentId>,
+    /// Most that may be spent, in nano-USD.
+    pub limit: Option<i64>,
+}
+
+/// A document of a graph job, handed to a worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GraphItem {
+    /// Row id of the item.
+    pub item: i64,
+    /// Its job.
+    pub job: JobId,
+    /// The document.
+    pub document: DocumentId,
+    /// Its display name.
+    pub name: String,
+    /// What its job may spend and has spent.
+    pub spending: Spending,
+}
+
+/// How a document of a graph job ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GraphEnd {
+    /// Row id of the item.
+    pub item: i64,
+    /// `Ready`, `Failed` or `Cancelled`.
+    pub state: crate::document::DocumentState,
+    /// What went wrong, also where a part of it is ready.
     pub problem: Option<Problem>,
 }
 
@@ -193,6 +265,19 @@ pub enum JobEvent {
         outcome: String,
         /// Why it failed.
         problem: Option<Problem>,
+    },
+    /// How much of a document a model has read.
+    Passages {
+        /// The job.
+        job: JobId,
+        /// The document.
+        document: DocumentId,
+        /// Its name.
+        name: String,
+        /// Passages that were read.
+        done: usize,
+        /// All of its passages.
+        total: usize,
     },
     /// How far the job is.
     Progress {

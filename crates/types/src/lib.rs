@@ -49,7 +49,10 @@ pub use graph::{
     NewEntity, NewMention, NewRelation, RelationDetail, RelationEdit,
 };
 pub use id::{ChunkId, ContentHash, DocumentId, EntityId, JobId, RelationId, VersionId, WorkspaceName};
-pub use job::{Job, JobCounts, JobEvent, JobItem, JobKind, JobState, NewItem, NewJob, PendingItem, Stage};
+pub use job::{
+    GraphEnd, GraphItem, Job, JobCounts, JobEvent, JobItem, JobKind, JobState, NewGraphJob, NewItem, NewJob,
+    PendingItem, Spending, Stage,
+};
 pub use ledger::budget::{
     ALERT_LEVELS, BudgetAction, BudgetAlert, BudgetRule, BudgetScope, BudgetState, BudgetWindow, Refusal, UnknownPrice,
     day_name,
@@ -76,7 +79,7 @@ pub use secret::Secret;
 pub use snapshot::{CorpusStats, LexicalField, ScoredChunk, Snapshot, VectorKind};
 pub use span::{ByteSpan, CharSpan, char_span};
 pub use store::{
-    ChunkVector, CommitOutcome, DocumentWrite, EmbedTask, FreshVector, IntegrityReport, Store, VectorTask, VectorWrite,
-    VectorsStage, Workspace, WorkspaceSummary,
+    ChunkVector, CommitOutcome, DocumentWrite, EmbedTask, FreshVector, GraphSource, GraphWrite, IntegrityReport, Store,
+    SummaryTask, SummaryWrite, VectorTask, VectorWrite, VectorsStage, Workspace, WorkspaceSummary,
 };
 pub use usage::Usage;

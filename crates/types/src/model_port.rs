@@ -357,6 +357,12 @@ pub trait ChatModel: Send + Sync {
     /// [`ModelFault::Empty`] rather than an empty answer; see [`ModelFault`] for the rest.
     fn chat<'a>(&'a self, call: &'a Call, request: &'a ChatRequest) -> BoxFuture<'a, Result<Completion, ModelError>>;
 
+    /// The answer to an equal request, if one is kept: looked up without a call and without an entry in the ledger.
+    fn kept<'a>(&'a self, call: &'a Call, request: &'a ChatRequest) -> BoxFuture<'a, Option<Completion>> {
+        let _ = (call, request);
+        Box::pin(std::future::ready(None))
+    }
+
     /// The answer piece by piece. The stream ends after [`ChatEvent::Done`] or the first error.
     ///
     /// # Errors

@@ -132,6 +132,13 @@ pub trait Models: Send + Sync {
     fn speak(&self) -> Option<Arc<dyn SpeechModel>> {
         None
     }
+
+    /// Nano-USD that a call of this model can cost which reads and writes so many tokens at most, by the prices of the
+    /// day; `None` when its price is not known.
+    fn price(&self, model: &ModelId, prompt_tokens: u64, completion_tokens: u64) -> Option<i64> {
+        let _ = (model, prompt_tokens, completion_tokens);
+        None
+    }
 }
 
 /// A provider as it is configured.

@@ -13,7 +13,7 @@ use crate::document::{
 use crate::error::Result;
 use crate::graph::{Extraction, GraphEdit};
 use crate::id::{ContentHash, DocumentId, JobId, VersionId, WorkspaceName};
-use crate::job::{Job, JobItem, JobState, NewJob, PendingItem};
+use crate::job::{GraphEnd, GraphItem, Job, JobItem, JobState, NewGraphJob, NewJob, PendingItem, Spending};
 use crate::model::{EmbeddingModelId, Vector};
 use crate::snapshot::{Snapshot, VectorKind};
 
@@ -100,6 +100,56 @@ pub struct CommitOutcome {
     pub version: u32,
     /// `false` when the document or its job had been deleted or cancelled meanwhile: nothing was written.
     pub committed: bool,
+}
+
+/// The graph of a stored version, made anew; replaces what the version said about the graph before.
+#[derive(Clone, Debug, PartialEq)]
+pub struct GraphWrite {
+    /// The document.
+    pub document: DocumentId,
+    /// The version that was read.
+    pub version: VersionId,
+    /// What made it, in words that change when it would come out differently; `None` where a part is missing.
+    pub maker: Option<String>,
+    /// Entities and relations.
+    pub extraction: Extraction,
+}
+
+/// A document whose graph may be made.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GraphSource {
+    /// The document.
+    pub document: DocumentId,
+    /// Its display name.
+    pub name: String,
+    /// Chunks of its version.
+    pub chunks: u32,
+    /// What made its graph, if a model did and nothing is missing.
+    pub maker: Option<String>,
+}
+
+/// An entity of which models say too much to show it all.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SummaryTask {
+    /// Row id.
+    pub entity: i64,
+    /// Its name.
+    pub name: String,
+    /// Tells these descriptions from others.
+    pub made_of: [u8; 32],
+    /// What is said of it, each text once.
+    pub descriptions: Vec<String>,
+}
+
+/// What became of a [`SummaryTask`]; ignored when the descriptions have changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SummaryWrite {
+    /// Row id.
+    pub entity: i64,
+    /// As in the task.
+    pub made_of: [u8; 32],
+    /// The summary.
+    pub text: String,
 }
 
 /// An entity or relation whose text changed since it was embedded.
@@ -340,6 +390,71 @@ pub trait Workspace: Send + Sync {
     /// # Errors
     /// When the truth cannot be written.
     fn end_vectors(&self, job: &JobId, problem: Option<&Problem>, now_ms: i64) -> Result<()>;
+
+    // Graphs made by models.
+
+    /// Documents that have a version, by id, with what made their graph: those of `documents`, or all when it is empty.
+    ///
+    /// # Errors
+    /// `NotFound` for a document that is not there.
+    fn graph_sources(&self, documents: &[DocumentId]) -> Result<Vec<GraphSource>>;
+
+    /// Accepts a job that makes graphs. A document that waits in another such job waits in both.
+    ///
+    /// # Errors
+    /// `Conflict` when the job to extend was cancelled, or is of another kind.
+    fn enqueue_graph(&self, job: NewGraphJob, now_ms: i64) -> Result<Job>;
+
+    /// Hands out the oldest queued document of the graph jobs, and marks it `processing`; of one document only one item
+    /// is worked on at a time. After a restart, items that were being processed are queued again.
+    ///
+    /// # Errors
+    /// When the truth cannot be read or written.
+    fn claim_graph(&self, now_ms: i64) -> Result<Option<GraphItem>>;
+
+    /// Replaces the graph of a version in one transaction; `false`, and nothing is written, when the document has gone or
+    /// has another version by now. What the other documents say, and users' edits, stay.
+    ///
+    /// # Errors
+    /// `StorageFull` or `Storage`; then nothing was written.
+    fn write_graph(&self, write: GraphWrite, now_ms: i64) -> Result<bool>;
+
+    /// Ends documents of graph jobs; those that ended meanwhile are passed over.
+    ///
+    /// # Errors
+    /// When the truth cannot be written.
+    fn end_graph(&self, ends: &[GraphEnd], now_ms: i64) -> Result<()>;
+
+    /// Puts claimed documents of graph jobs back.
+    ///
+    /// # Errors
+    /// When the truth cannot be written.
+    fn unclaim_graph(&self, items: &[i64]) -> Result<()>;
+
+    /// Ends every waiting document of a graph job as cancelled for this reason; the job ends with the last of those that
+    /// are being worked on.
+    ///
+    /// # Errors
+    /// When the truth cannot be written.
+    fn stop_graph(&self, job: &JobId, problem: &Problem, now_ms: i64) -> Result<()>;
+
+    /// Entities whose descriptions are longer together than what is shown, and have no summary; at most `limit`.
+    ///
+    /// # Errors
+    /// When the truth cannot be read.
+    fn summary_tasks(&self, limit: usize) -> Result<Vec<SummaryTask>>;
+
+    /// Shows summaries in the place of descriptions, until those change.
+    ///
+    /// # Errors
+    /// When the truth cannot be written.
+    fn put_summaries(&self, summaries: Vec<SummaryWrite>, now_ms: i64) -> Result<()>;
+
+    /// Adds what calls of a job took to what it has spent.
+    ///
+    /// # Errors
+    /// When the truth cannot be written.
+    fn spend(&self, job: &JobId, more: &Spending) -> Result<()>;
 
     // Documents.
 

@@ -134,7 +134,7 @@ impl Client {
         if let Transport::Local(node) = &self.transport
             && !node.engine.settle(SETTLE).await
         {
-            tracing::warn!("entities are still being embedded; the next command or server goes on with it");
+            tracing::warn!("work that follows indexing is not done; the next command or server goes on with it");
         }
     }
 

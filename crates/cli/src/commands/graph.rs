@@ -1,8 +1,10 @@
-//! `lorekeep graph`: size, entities, neighbourhoods, paths, and export for other tools.
+//! `lorekeep graph`: size, entities, neighbourhoods, paths, export for other tools, and having a model make it.
 
 use anyhow::Result;
 use clap::{Subcommand, ValueEnum};
 use serde_json::Value;
+
+use super::graph_build::{self, Build};
 
 use crate::app::App;
 use crate::client::{Client, escape};
@@ -39,6 +41,8 @@ pub enum Graph {
     },
     /// Groups of closely related entities
     Communities(Communities),
+    /// Have a model make the graph of documents
+    Build(Build),
     /// Write the graph to standard output
     Export {
         /// Format
@@ -76,6 +80,7 @@ pub async fn run(app: &App, args: &Graph) -> Result<Exit> {
         }
         Graph::Communities(args) => communities::run(app, &client, args).await,
         Graph::Export { format } => export(&client, *format).await,
+        Graph::Build(args) => graph_build::run(app, &client, args).await,
     };
     client.close().await;
     exit

@@ -23,6 +23,7 @@ pub mod start;
 pub mod usage;
 pub mod workspace;
 
+mod graph_build;
 mod progress;
 pub mod scan;
 mod walk;

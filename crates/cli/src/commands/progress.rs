@@ -98,6 +98,12 @@ async fn watch(app: &App, client: &Client, job: &str, unit: &str) -> Result<()> 
                 event["stage"].as_str().unwrap_or_default(),
                 output::excerpt(event["name"].as_str().unwrap_or_default(), 40)
             )),
+            "passages" => bar.set_message(format!(
+                "{}/{} passages of {}",
+                event["done"],
+                event["total"],
+                output::excerpt(event["name"].as_str().unwrap_or_default(), 40)
+            )),
             "progress" => {
                 let counts = &event["counts"];
                 let total = counts["total"].as_u64().unwrap_or_default();

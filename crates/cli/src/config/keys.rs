@@ -175,6 +175,36 @@ pub static KEYS: &[Key] = &[
         help: "the folder that LightRAG's `POST /documents/scan` reads; empty means none",
     },
     Key {
+        path: "graph.extract",
+        kind: Kind::Choice(&["off", "on"]),
+        default: "off",
+        help: "whether the model of the role `extract` makes the graph of new documents as soon as they can be searched",
+    },
+    Key {
+        path: "graph.entity_types",
+        kind: Kind::Text,
+        default: "person organization location event work concept method product creature natural_object date",
+        help: "types of entities that a model may give, separated by spaces",
+    },
+    Key {
+        path: "graph.gleanings",
+        kind: Kind::Number(0, 5),
+        default: "1",
+        help: "how often a model is asked again for what it missed in a passage; each time costs a call",
+    },
+    Key {
+        path: "graph.parallel",
+        kind: Kind::Number(1, 256),
+        default: "8",
+        help: "passages that a model reads at once for the graph",
+    },
+    Key {
+        path: "graph.combine",
+        kind: Kind::Choice(&["both", "model"]),
+        default: "both",
+        help: "what the graph of a passage that a model has read is made of: its findings with those of the built-in rules, or alone",
+    },
+    Key {
         path: "llm.base_url",
         kind: Kind::Url,
         default: "",

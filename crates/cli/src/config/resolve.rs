@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Result, bail};
-use lorekeep_engine::AnswerSettings;
 use lorekeep_engine::context::TokenBudget;
+use lorekeep_engine::{AnswerSettings, Combine, GraphSettings};
 use lorekeep_models::gateway::settings::GatewaySettings;
 use lorekeep_store::CacheLimits;
 use lorekeep_types::{OnFailure, WorkspaceName};
@@ -48,6 +48,8 @@ pub struct Config {
     pub answer_timeout_s: u64,
     /// How answers are written.
     pub answer: AnswerSettings,
+    /// How a model makes the graph.
+    pub graph: GraphSettings,
     /// `o200k`, `cl100k` or `words`.
     pub tokenizer: String,
     /// Models: providers, roles, budgets, prices.
@@ -94,6 +96,13 @@ impl Config {
             input_dir: folder("ingest.input_dir"),
             answer_timeout_s: number("server.answer_timeout_s").unwrap_or(300) as u64,
             answer: answer_settings(&text),
+            graph: GraphSettings {
+                entity_types: text("graph.entity_types").split_whitespace().map(kind_of).collect(),
+                gleanings: number("graph.gleanings").unwrap_or(1) as u32,
+                parallel: number("graph.parallel").unwrap_or(8),
+                automatic: text("graph.extract") == "on",
+                combine: if text("graph.combine") == "model" { Combine::Model } else { Combine::Both },
+            },
             tokenizer: text("answer.tokenizer"),
             models: models::resolve(layers, environment)?,
             cache_backend: text("cache.backend"),
@@ -128,6 +137,11 @@ fn answer_settings(text: &dyn Fn(&str) -> String) -> AnswerSettings {
         cache: text("cache.answers") != "off",
         link_hosts: text("answer.link_hosts").split_whitespace().map(str::to_owned).collect(),
     }
+}
+
+/// A type of entity as the engine compares it.
+fn kind_of(word: &str) -> String {
+    word.to_lowercase().replace('-', "_")
 }
 
 /// An amount of money or tokens: digits, and a point at most.

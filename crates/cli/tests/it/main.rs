@@ -13,6 +13,7 @@ mod audio;
 mod commands;
 mod embedding;
 mod fetching;
+mod graph_build;
 mod harness;
 mod kill;
 mod model_serve;

@@ -12,13 +12,13 @@ const RETROFIT: &str = "# Retrofit report\n\nThe roof of the library was insulat
     Heat loss fell by 31 percent after the retrofit. The work was led by Maria Stenberg.\n";
 
 /// A provider of OpenAI's shape that runs beside the test.
-struct Provider {
+pub struct Provider {
     runtime: Runtime,
     upstream: Upstream,
 }
 
 impl Provider {
-    fn new(answer: impl Fn(&Asked) -> Option<Reply> + Send + Sync + 'static) -> Self {
+    pub fn new(answer: impl Fn(&Asked) -> Option<Reply> + Send + Sync + 'static) -> Self {
         let runtime = Runtime::new().unwrap();
         let upstream = runtime.block_on(Upstream::start_with([], answer)).unwrap();
         Self { runtime, upstream }
@@ -34,11 +34,11 @@ impl Provider {
         })
     }
 
-    fn url(&self) -> String {
+    pub fn url(&self) -> String {
         format!("{}/v1", self.upstream.url())
     }
 
-    fn chats(&self) -> Vec<Value> {
+    pub fn chats(&self) -> Vec<Value> {
         let asked = self.upstream.asked().into_iter().filter(|asked| asked.path == "/v1/chat/completions");
         asked.map(|asked| asked.json()).collect()
     }
@@ -62,7 +62,7 @@ fn place(url: &str, more: &str) -> Place {
 const PRICES: &str = "[prices.small]\ninput_per_mtok = 2.0\noutput_per_mtok = 8.0\n";
 const QUESTION: &str = "How much did heat loss fall?";
 
-fn stderr(output: &std::process::Output) -> String {
+pub fn stderr(output: &std::process::Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 

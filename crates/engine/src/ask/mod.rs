@@ -28,6 +28,7 @@ pub(crate) use self::language::name_of;
 pub(crate) use self::spoken::{Saying, Spoken};
 use crate::answer::{Answerer, complete};
 use crate::engine::Engine;
+pub(crate) use language::name_of as language_name;
 
 /// Steps of an answer that wait to be read at most; a reader who is slower slows the model down.
 const UNREAD: usize = 64;

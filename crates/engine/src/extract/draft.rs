@@ -27,6 +27,10 @@ struct Entity<'a> {
     names: Vec<(&'a str, u32)>,
     votes: Votes,
     definitions: Vec<(ByteSpan, u8)>,
+    /// What a model says of it, by position of the chunk.
+    descriptions: Vec<(u32, String)>,
+    /// Types that a model gives it, and how often.
+    told: Vec<(String, u32)>,
     introduced: bool,
     /// The entity that the document equates it with.
     same_as: Option<u32>,
@@ -67,6 +71,8 @@ impl<'a> Draft<'a> {
             key: key.clone(),
             names: Vec::new(),
             definitions: Vec::new(),
+            descriptions: Vec::new(),
+            told: Vec::new(),
             introduced: false,
             same_as: None,
         });
@@ -105,6 +111,34 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// Makes sure that a chunk mentions what a model found in it; `span` is where it stands, if the text spells it out.
+    pub(super) fn mention_told(&mut self, entity: u32, chunk: &NewChunk, span: Option<ByteSpan>) {
+        let latest = self.latest.get(entity as usize).copied().flatten().and_then(|at| self.mentions.get(at));
+        if latest.is_none_or(|mention| mention.chunk != chunk.position) {
+            let nowhere = ByteSpan::new(chunk.span.start, chunk.span.start);
+            self.mention(entity, chunk, span.unwrap_or(nowhere), false);
+        }
+    }
+
+    /// What a model says of an entity in a chunk, and the type that it gives it; both may be empty.
+    pub(super) fn describe(&mut self, entity: u32, chunk: u32, kind: &str, description: &str) {
+        let Some(entity) = self.entities.get_mut(entity as usize) else { return };
+        match entity.told.iter_mut().find(|(known, _)| known == kind) {
+            Some((_, times)) => *times += 1,
+            None if kind.is_empty() => {}
+            None => entity.told.push((kind.to_owned(), 1)),
+        }
+        if !description.is_empty() {
+            entity.descriptions.push((chunk, description.to_owned()));
+        }
+    }
+
+    /// Drops the relations of a chunk that were read between two of these entities.
+    pub(super) fn forget_relations(&mut self, chunk: u32, among: &[u32]) {
+        let known = |entity: &u32| among.contains(entity);
+        self.relations.retain(|one| one.chunk != chunk || !known(&one.source) || !known(&one.target));
+    }
+
     pub(super) fn vote(&mut self, entity: u32, kind: Kind, weight: u16) {
         if let Some(entity) = self.entities.get_mut(entity as usize) {
             entity.votes.add(kind, weight);
@@ -129,7 +163,12 @@ impl<'a> Draft<'a> {
     }
 
     pub(super) fn relate(&mut self, (source, target): (u32, u32), keywords: String, evidence: ByteSpan, chunk: u32) {
-        self.relations.push(NewRelation { source, target, keywords, evidence, chunk });
+        self.relations.push(NewRelation { source, target, keywords, evidence, chunk, description: String::new() });
+    }
+
+    /// A relation that a model found.
+    pub(super) fn relate_told(&mut self, relation: NewRelation) {
+        self.relations.push(relation);
     }
 
     /// The document uses `alias` as another name of `entity`. The first such statement counts.
@@ -201,11 +240,31 @@ fn joined(drafts: Vec<Entity<'_>>) -> (Vec<u32>, Vec<NewEntity>) {
         if let (Some(entity), Some(votes)) = (entities.get_mut(at), votes.get_mut(at)) {
             entity.aliases.push(alias.key.clone());
             alias.definitions.iter().for_each(|definition| keep_definition(&mut entity.definitions, *definition));
+            entity.descriptions.extend(alias.descriptions.iter().cloned());
             votes.merge(alias.votes);
         }
     }
-    entities.iter_mut().zip(votes).for_each(|(entity, votes)| votes.winner().clone_into(&mut entity.kind));
+    let kinds = drafts.iter().filter(|draft| draft.same_as.is_none()).map(Entity::told_kind);
+    for ((entity, votes), told) in entities.iter_mut().zip(votes).zip(kinds) {
+        told.unwrap_or_else(|| votes.winner()).clone_into(&mut entity.kind);
+        describe(entity);
+    }
     (numbers, entities)
+}
+
+/// A document whose chunks are described by a model has no need of its own sentences; one text per chunk.
+fn describe(entity: &mut NewEntity) {
+    entity.descriptions.sort_by_key(|(chunk, _)| *chunk);
+    entity.descriptions.dedup_by(|later, first| {
+        let same = later.0 == first.0;
+        if same && !first.1.contains(&later.1) {
+            first.1 = format!("{} {}", first.1, later.1);
+        }
+        same
+    });
+    if !entity.descriptions.is_empty() {
+        entity.definitions.clear();
+    }
 }
 
 impl Entity<'_> {
@@ -222,7 +281,14 @@ impl Entity<'_> {
             kind: String::new(),
             aliases: Vec::new(),
             definitions: self.definitions.clone(),
+            descriptions: self.descriptions.clone(),
         }
+    }
+
+    /// The type that a model gives it most often.
+    fn told_kind(&self) -> Option<&str> {
+        let most = self.told.iter().map(|(_, times)| *times).max()?;
+        self.told.iter().find(|(_, times)| *times == most).map(|(kind, _)| kind.as_str())
     }
 }
 

@@ -1,15 +1,17 @@
-//! The built-in extractor of entities and relations, which needs no model: names are found by their looks, types
+//! Entities and relations of documents. The built-in extractor needs no model: names are found by their looks, types
 //! by cues, definitions by their form, and two names of one sentence are related by the words between them.
 //!
 //! Which strings are names is decided by `lorekeep_text`, because questions must agree; how documents add up to
 //! one graph is the store's. `draft` gathers what is found, `cues` reads types, `definition` and `keywords` read
-//! sentences, `alias` finds names that a document equates, `words` holds the word lists.
+//! sentences, `alias` finds names that a document equates, `words` holds the word lists. `model` joins to this what a
+//! model finds.
 
 mod alias;
 mod cues;
 mod definition;
 mod draft;
 mod keywords;
+pub(crate) mod model;
 mod words;
 
 use std::ops::Range;

@@ -25,7 +25,7 @@ pub(super) fn run(bench: &Bench) -> Result<()> {
     let mut failures = 0;
     while let Some(job) = bench.workspace.vectors_job()? {
         let cancel = bench.lane.begin_anew(&job.id);
-        if bench.lane.is_stopping() {
+        if bench.lane.life.is_stopping() {
             return Ok(());
         }
         let outcome = make(bench, &job.id, &cancel, || failures = 0);
@@ -41,8 +41,8 @@ pub(super) fn run(bench: &Bench) -> Result<()> {
         if may_pass(&error) {
             bench.workspace.delay_vectors(&job.id, Some(&problem(&error)))?;
             bench.lane.tell_progress(bench.workspace.as_ref(), &job.id);
-            bench.lane.take_wanted();
-            bench.lane.pause(AFTER_FAILURE * 2_u32.pow(failures));
+            bench.lane.life.take_wanted();
+            bench.lane.life.pause(AFTER_FAILURE * 2_u32.pow(failures));
             failures = MOST_DOUBLINGS.min(failures + 1);
         } else {
             bench.workspace.end_vectors(&job.id, Some(&problem(&error)), bench.parts.clock.now_ms())?;

@@ -1,13 +1,12 @@
 //! What a workspace's worker shares with the façade: whether it runs, what it holds, who follows it.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::{Condvar, Mutex, PoisonError};
-use std::thread::JoinHandle;
-use std::time::Duration;
+use std::sync::Mutex;
 
 use lorekeep_types::{Cancel, DocumentId, JobEvent, JobId, PendingItem, Result, Workspace};
 use tokio::sync::broadcast;
 
+use super::life::Life;
 use super::progress::Paces;
 use super::{Unpublished, lock};
 
@@ -19,10 +18,8 @@ pub(super) struct Lane {
     pub(super) unpublished: Unpublished,
     pub(super) events: broadcast::Sender<JobEvent>,
     pub(super) paces: Mutex<Paces>,
+    pub(super) life: Life,
     holdings: Mutex<Holdings>,
-    life: Mutex<Life>,
-    awake: Condvar,
-    stopping: Cancel,
     /// The job of new vectors that is worked on, and how it is told to stop.
     anew: Mutex<Option<(JobId, Cancel)>>,
     publishing: Mutex<()>,
@@ -46,24 +43,14 @@ struct Holdings {
     stranded: Vec<i64>,
 }
 
-#[derive(Default)]
-struct Life {
-    /// There may be work that the worker has not seen.
-    wanted: bool,
-    worker: Option<JoinHandle<()>>,
-    running: bool,
-}
-
 impl Default for Lane {
     fn default() -> Self {
         Self {
             unpublished: Unpublished::default(),
             events: broadcast::channel(EVENTS).0,
             paces: Mutex::default(),
+            life: Life::default(),
             holdings: Mutex::default(),
-            life: Mutex::default(),
-            awake: Condvar::new(),
-            stopping: Cancel::default(),
             anew: Mutex::default(),
             publishing: Mutex::default(),
         }
@@ -71,67 +58,9 @@ impl Default for Lane {
 }
 
 impl Lane {
-    /// Says that there is work; `start` makes the worker when none runs.
-    pub(super) fn wake(&self, start: impl FnOnce() -> std::io::Result<JoinHandle<()>>) -> std::io::Result<()> {
-        let mut life = lock(&self.life);
-        life.wanted = true;
-        if !life.running && !self.is_stopping() {
-            life.worker = Some(start()?);
-            life.running = true;
-        }
-        self.awake.notify_all();
-        Ok(())
-    }
-
-    /// Takes note that work was announced; whether some was.
-    pub(super) fn take_wanted(&self) -> bool {
-        std::mem::take(&mut lock(&self.life).wanted)
-    }
-
-    /// Whether work was announced that nobody has taken note of.
-    pub(super) fn is_wanted(&self) -> bool {
-        lock(&self.life).wanted
-    }
-
-    /// Ends the worker's life unless there is new work; whether it has ended.
-    pub(super) fn rest(&self) -> bool {
-        let mut life = lock(&self.life);
-        life.running = life.wanted && !self.is_stopping();
-        self.awake.notify_all();
-        !life.running
-    }
-
-    /// Waits at most `limit` until no worker runs; whether that came true.
-    pub(super) fn settle(&self, limit: Duration) -> bool {
-        let working = |life: &mut Life| life.running;
-        let waited = self.awake.wait_timeout_while(lock(&self.life), limit, working);
-        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
-    }
-
-    /// Waits at most `limit`, less when work is announced or the lane stops.
-    pub(super) fn pause(&self, limit: Duration) {
-        let life = lock(&self.life);
-        let waiting = |life: &mut Life| !life.wanted && !self.is_stopping();
-        drop(self.awake.wait_timeout_while(life, limit, waiting));
-    }
-
-    pub(super) fn is_stopping(&self) -> bool {
-        self.stopping.is_cancelled()
-    }
-
-    /// Set for good once the lane stops.
-    pub(super) fn stopping(&self) -> &Cancel {
-        &self.stopping
-    }
-
     /// Asks the worker to put back what it holds and waits until it has ended.
     pub(super) fn stop(&self) {
-        self.stopping.cancel();
-        self.cancel_all();
-        let worker = lock(&self.life).worker.take();
-        self.awake.notify_all();
-        // A worker that panicked has ended as well; its claimed items are queued again at the next start.
-        let _ = worker.map(JoinHandle::join);
+        self.life.stop(|| self.cancel_all());
     }
 
     /// Asks all work on documents to stop.
@@ -161,7 +90,7 @@ impl Lane {
             cancel: Cancel::default(),
         };
         let mut holdings = lock(&self.holdings);
-        if self.is_stopping() || holdings.cancelled.contains(&item.job) {
+        if self.life.is_stopping() || holdings.cancelled.contains(&item.job) {
             held.cancel.cancel();
         }
         holdings.items.insert(item.item, held);

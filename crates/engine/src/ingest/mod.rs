@@ -1,12 +1,15 @@
 //! Taking documents in: one worker per workspace with work, started when there is some.
 //!
 //! `lane` is what a workspace's worker shares with the façade, `worker` claims, orders and commits documents,
-//! `prepare` turns one original into a write, `anew` makes all vectors anew, `publish` makes the views follow and fills in vectors of entities
-//! and relations, `progress` tells followers. What is durable, and what `ready` means, is the store's.
+//! `prepare` turns one original into a write, `anew` makes all vectors anew, `publish` makes the views follow and fills in
+//! vectors of entities and relations, `progress` tells followers, `graph` has models make graphs of what is taken in. What is
+//! durable, and what `ready` means, is the store's.
 
 mod anew;
 mod archive;
+pub(crate) mod graph;
 mod lane;
+mod life;
 mod prepare;
 mod progress;
 mod publish;
@@ -22,6 +25,7 @@ use tokio::runtime::Handle;
 use tokio::sync::broadcast;
 
 use crate::engine::EngineParts;
+use graph::Graphs;
 use lane::Lane;
 use unpublished::Unpublished;
 use worker::Bench;
@@ -31,6 +35,7 @@ pub(crate) struct Ingest {
     parts: Arc<EngineParts>,
     readers: Arc<rayon::ThreadPool>,
     lanes: Mutex<HashMap<WorkspaceName, Arc<Lane>>>,
+    graphs: Arc<Graphs>,
 }
 
 impl Ingest {
@@ -40,7 +45,8 @@ impl Ingest {
             .thread_name(|number| format!("read-{number}"))
             .build()
             .map_err(|error| no_threads().caused_by(error))?;
-        Ok(Self { parts, readers: Arc::new(readers), lanes: Mutex::default() })
+        let graphs = Arc::new(Graphs::new(parts.settings.graph.parallel));
+        Ok(Self { parts, readers: Arc::new(readers), lanes: Mutex::default(), graphs })
     }
 
     fn lane(&self, name: &WorkspaceName) -> Arc<Lane> {
@@ -53,16 +59,19 @@ impl Ingest {
             lane: self.lane(workspace.name()),
             workspace: Arc::clone(workspace),
             readers: Arc::clone(&self.readers),
+            graphs: Arc::clone(&self.graphs),
             runtime: Handle::current(),
         }
     }
 
     /// Says that there may be work in a workspace.
     pub(crate) fn wake(&self, workspace: &Arc<dyn Workspace>) -> Result<()> {
-        let bench = self.bench(workspace);
-        let lane = Arc::clone(&bench.lane);
-        let start = || std::thread::Builder::new().name("ingest".to_owned()).spawn(move || worker::run(&bench));
-        lane.wake(start).map_err(|error| no_threads().caused_by(error))
+        wake(&self.bench(workspace))
+    }
+
+    /// Says that there may be graphs to make in a workspace. Must be called within a tokio runtime.
+    pub(crate) fn wake_graphs(&self, workspace: &Arc<dyn Workspace>) -> Result<()> {
+        self.graphs.wake(self.bench(workspace))
     }
 
     /// Ends the work on a cancelled job's documents.
@@ -71,6 +80,7 @@ impl Ingest {
         for (item, held) in bench.lane.release_job(job) {
             worker::fail(&bench, item, &held, (DocumentState::Cancelled, &worker::cancelled()))?;
         }
+        self.graphs.cancel(&bench, job)?;
         bench.lane.tell_progress(workspace.as_ref(), job);
         // A worker that waits to make vectors anew need not wait any longer.
         self.wake(workspace)
@@ -93,6 +103,7 @@ impl Ingest {
 
     /// Ends the work on a workspace that is about to be removed.
     pub(crate) fn forget(&self, name: &WorkspaceName) {
+        self.graphs.forget(name);
         let lane = lock(&self.lanes).remove(name);
         if let Some(lane) = lane {
             lane.stop();
@@ -102,15 +113,26 @@ impl Ingest {
     /// Waits until no worker runs; whether that came true in time.
     pub(crate) fn settle(&self, limit: Duration) -> bool {
         let deadline = Instant::now() + limit;
+        let left = || deadline.saturating_duration_since(Instant::now());
         let lanes: Vec<_> = lock(&self.lanes).values().cloned().collect();
-        lanes.iter().all(|lane| lane.settle(deadline.saturating_duration_since(Instant::now())))
+        let ingest = || lanes.iter().all(|lane| lane.life.settle(left()));
+        // New documents may have a model make their graphs, and new graphs leave entities to embed.
+        ingest() && self.graphs.settle(left) && ingest()
     }
 
     /// Ends all work; see [`crate::Engine::shutdown`].
     pub(crate) fn stop(&self) {
+        self.graphs.stop();
         let lanes: Vec<_> = lock(&self.lanes).values().cloned().collect();
         lanes.iter().for_each(|lane| lane.stop());
     }
+}
+
+/// Says that there may be work in a workspace.
+fn wake(bench: &Bench) -> Result<()> {
+    let worker = bench.clone();
+    let start = || std::thread::Builder::new().name("ingest".to_owned()).spawn(move || worker::run(&worker));
+    bench.lane.life.wake(start).map_err(|error| no_threads().caused_by(error))
 }
 
 fn no_threads() -> Error {

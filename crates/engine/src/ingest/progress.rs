@@ -52,7 +52,8 @@ impl Pace {
 }
 
 impl Lane {
-    fn send(&self, event: JobEvent) {
+    /// Tells followers.
+    pub(super) fn send(&self, event: JobEvent) {
         // Without followers there is nobody to tell.
         let _ = self.events.send(event);
     }

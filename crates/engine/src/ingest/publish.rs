@@ -4,9 +4,10 @@
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
-use lorekeep_types::{DocumentState, EmbedTask, Result, Vector, VectorWrite};
+use lorekeep_types::{DocumentId, DocumentState, EmbedTask, JobId, NewGraphJob, Result, Vector, VectorWrite};
 use rayon::prelude::*;
 
+use super::graph::Extractor;
 use super::lane::Held;
 use super::worker::Bench;
 use crate::embed::{Errand, Maker};
@@ -39,11 +40,13 @@ pub(super) struct Publisher<'a> {
     pending: Vec<Held>,
     due: Instant,
     caught_up: Instant,
+    /// The job that makes the graphs of what is published.
+    graph_job: Option<JobId>,
 }
 
 impl<'a> Publisher<'a> {
     pub(super) fn new(bench: &'a Bench) -> Self {
-        Self { bench, pending: Vec::new(), due: Instant::now(), caught_up: Instant::now() }
+        Self { bench, pending: Vec::new(), due: Instant::now(), caught_up: Instant::now(), graph_job: None }
     }
 
     /// Publishes until the worker is done, then everything that is left.
@@ -87,10 +90,10 @@ impl<'a> Publisher<'a> {
 
     fn publish_rest(&mut self) {
         for _ in 0..TRIES {
-            if self.publish() || self.bench.lane.is_stopping() {
+            if self.publish() || self.bench.lane.life.is_stopping() {
                 return;
             }
-            self.bench.lane.pause(BETWEEN_TRIES);
+            self.bench.lane.life.pause(BETWEEN_TRIES);
         }
         // The documents are safe; the views catch up with the next publication or the next start.
         self.tell();
@@ -99,15 +102,33 @@ impl<'a> Publisher<'a> {
     /// Reports what is pending as ready.
     fn tell(&mut self) {
         let lane = &self.bench.lane;
-        let mut jobs = Vec::new();
+        let (mut jobs, mut documents) = (Vec::new(), Vec::new());
         for held in std::mem::take(&mut self.pending) {
             lane.unpublished.remove(&held.document);
             lane.tell_end(&held, DocumentState::Ready.name(), None);
+            documents.push(held.document);
             if !jobs.contains(&held.job) {
                 jobs.push(held.job);
             }
         }
         jobs.iter().for_each(|job| lane.tell_progress(self.bench.workspace.as_ref(), job));
+        if self.bench.parts.settings.graph.automatic
+            && let Err(error) = self.make_graphs(documents)
+        {
+            let workspace = self.bench.workspace.name();
+            tracing::warn!(%workspace, %error, "no model makes the graph of new documents; `lorekeep graph build` does");
+        }
+    }
+
+    /// Has the model make the graph of documents that can be searched by now; those of one burst are one job.
+    fn make_graphs(&mut self, documents: Vec<DocumentId>) -> Result<()> {
+        if documents.is_empty() || Extractor::of(&self.bench.parts).is_err() {
+            return Ok(());
+        }
+        let parts = &self.bench.parts;
+        let id = self.graph_job.get_or_insert_with(|| JobId::with_suffix(&parts.ids.next())).clone();
+        self.bench.workspace.enqueue_graph(NewGraphJob { id, documents, limit: None }, parts.clock.now_ms())?;
+        self.bench.graphs.wake(self.bench.clone())
     }
 
     /// Embeds entities and relations until none is left, time is up, or documents wait.
@@ -116,8 +137,8 @@ impl<'a> Publisher<'a> {
         let mut last = None;
         let lane = &self.bench.lane;
         loop {
-            let late = limit.map_or_else(|| lane.is_wanted(), |limit| self.caught_up.elapsed() >= limit);
-            if late || lane.is_stopping() {
+            let late = limit.map_or_else(|| lane.life.is_wanted(), |limit| self.caught_up.elapsed() >= limit);
+            if late || lane.life.is_stopping() {
                 break;
             }
             match self.embed_batch(last) {
@@ -142,7 +163,7 @@ impl<'a> Publisher<'a> {
         if first.is_none() || first == last {
             return Ok(None);
         }
-        let errand = Errand::in_background(workspace, &self.bench.runtime, self.bench.lane.stopping());
+        let errand = Errand::in_background(workspace, &self.bench.runtime, self.bench.lane.life.stopping());
         let Some(maker) = self.bench.parts.writing_embedder(workspace, errand)? else { return Ok(None) };
         let texts: Vec<&str> = tasks.iter().map(|task| task.text.as_str()).collect();
         let vectors = embedded(self.bench, &maker, &texts)?;

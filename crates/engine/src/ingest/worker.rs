@@ -14,6 +14,7 @@ use lorekeep_types::{
 
 use tokio::runtime::Handle;
 
+use super::graph::Graphs;
 use super::lane::{Held, Lane};
 use super::prepare::{Ended, prepare, problem};
 use super::publish::{Published, Publisher};
@@ -34,7 +35,10 @@ pub(super) struct Bench {
     pub(super) lane: Arc<Lane>,
     pub(super) workspace: Arc<dyn Workspace>,
     pub(super) readers: Arc<rayon::ThreadPool>,
+    /// Where models are called.
     pub(super) runtime: Handle,
+    /// Where graphs are made by models.
+    pub(super) graphs: Arc<Graphs>,
 }
 
 /// Works until nothing is left to do.
@@ -45,14 +49,14 @@ pub(super) fn run(bench: &Bench) {
             Ok(()) => failures = 0,
             Err(error) => {
                 tracing::error!(workspace = %bench.workspace.name(), %error, "taking in documents failed; trying again");
-                bench.lane.pause(AFTER_FAILURE * 2_u32.pow(failures));
+                bench.lane.life.pause(AFTER_FAILURE * 2_u32.pow(failures));
                 failures = MOST_DOUBLINGS.min(failures + 1);
-                if !bench.lane.is_stopping() {
+                if !bench.lane.life.is_stopping() {
                     continue;
                 }
             }
         }
-        if bench.lane.rest() {
+        if bench.lane.life.rest() {
             return;
         }
     }
@@ -68,7 +72,7 @@ fn drain(bench: &Bench) -> Result<()> {
     loop {
         anew::run(bench)?;
         take_in(bench)?;
-        if bench.lane.is_stopping() || bench.workspace.vectors_job()?.is_none() {
+        if bench.lane.life.is_stopping() || bench.workspace.vectors_job()?.is_none() {
             return Ok(());
         }
     }
@@ -134,7 +138,7 @@ impl<'a> Worker<'a> {
     }
 
     fn work(&mut self) -> Result<()> {
-        while !self.bench.lane.is_stopping() {
+        while !self.bench.lane.life.is_stopping() {
             self.claim()?;
             if self.in_flight == 0 && self.waiting.is_empty() && self.ready.is_empty() {
                 return Ok(());
@@ -174,7 +178,7 @@ impl<'a> Worker<'a> {
     }
 
     fn claim(&mut self) -> Result<()> {
-        if self.bench.lane.take_wanted() {
+        if self.bench.lane.life.take_wanted() {
             self.exhausted = false;
         }
         let held = self.in_flight + self.waiting.len();
@@ -243,7 +247,7 @@ impl<'a> Worker<'a> {
             Err(ended) => {
                 self.let_go(&finished.document, &finished.hash, finished.bytes);
                 // Stopped because the worker stops, not because a user said so: it is put back.
-                if ended.state == DocumentState::Cancelled && self.bench.lane.is_stopping() {
+                if ended.state == DocumentState::Cancelled && self.bench.lane.life.is_stopping() {
                     return Ok(());
                 }
                 self.end(finished.item, ended.state, &ended.problem)?;

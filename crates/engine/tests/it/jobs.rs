@@ -18,6 +18,7 @@ async fn followers_hear_every_step() {
         match event {
             JobEvent::Stage { stage, .. } => stages.push(stage),
             JobEvent::Item { name, outcome, .. } => outcomes.push((name, outcome)),
+            JobEvent::Passages { .. } => unreachable!("no model reads here"),
             JobEvent::Progress { state, counts, .. } => last = Some((state, counts.ready)),
         }
     }

@@ -14,6 +14,7 @@ mod cancel;
 mod communities;
 mod documents;
 mod embedder;
+mod graph_build;
 mod jobs;
 mod kept_answers;
 mod poison;

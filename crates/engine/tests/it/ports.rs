@@ -5,10 +5,13 @@ use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use lorekeep_engine::{AddRequest, AnswerSettings, ChunkSettings, Engine, EngineParts, EngineSettings, IngestSettings};
+use lorekeep_engine::{
+    AddRequest, AnswerSettings, ChunkSettings, Engine, EngineParts, EngineSettings, GraphSettings, IngestSettings,
+};
 use lorekeep_models::layer::guard::{Guard, GuardedChat};
 use lorekeep_models::layer::kept::Kept;
 use lorekeep_models::layer::meter::Meter;
+use lorekeep_models::price::Prices;
 use lorekeep_store::{CacheLimits, SqliteLedger, Store};
 use lorekeep_types::{
     ByteSpan, ChatModel, Clock, DocumentFilter, DocumentOrder, DocumentParser, DocumentRecord, EmbeddingModel,
@@ -149,15 +152,15 @@ impl EmbeddingModel for Letters {
 }
 
 /// A scripted model behind limit, circuit, ledger and cache.
-struct Layered(Scripted, GuardedChat);
+struct Layered(Scripted, GuardedChat, Arc<Prices>);
 
 impl Layered {
-    fn new(model: &Scripted, cache: Arc<dyn ModelCache>) -> Self {
+    fn new(model: &Scripted, cache: Arc<dyn ModelCache>, prices: Arc<Prices>) -> Self {
         let id = ChatModel::id(model).clone();
         let ledger = Arc::new(SqliteLedger::in_memory().unwrap());
-        let meter = Meter::new(id.clone(), ledger, Arc::default(), Arc::new(Ticks::default()));
+        let meter = Meter::new(id.clone(), ledger, Arc::clone(&prices), Arc::new(Ticks::default()));
         let guarded = GuardedChat::new(Arc::new(model.clone()), Guard::new(id, 100, 1, meter));
-        Self(model.clone(), guarded.keeping(Some(Kept::new(cache))))
+        Self(model.clone(), guarded.keeping(Some(Kept::new(cache))), prices)
     }
 
     fn layered(&self) -> Arc<dyn ChatModel> {
@@ -176,6 +179,10 @@ impl Models for Layered {
 
     fn rerank(&self) -> Option<Arc<dyn RerankModel>> {
         Models::rerank(&self.0)
+    }
+
+    fn price(&self, model: &ModelId, prompt_tokens: u64, completion_tokens: u64) -> Option<i64> {
+        self.2.upper_bound(model, prompt_tokens, completion_tokens, Ticks::default().now_ms())
     }
 }
 
@@ -212,17 +219,39 @@ impl Bench {
     }
 
     pub(crate) async fn over(store: Arc<Store>) -> Self {
-        Self::made(store, None, AnswerSettings::default()).await
+        Self::made(store, None, EngineSettings::default()).await
     }
 
     /// One whose answers a scripted model writes, behind the layers of the gateway, which keep them.
     pub(crate) async fn with_model(model: &Scripted, answer: AnswerSettings) -> Self {
-        let store = Arc::new(Store::in_memory().unwrap());
-        let models = Layered::new(model, store.cache(Arc::new(Ticks::default()), CacheLimits::default()).unwrap());
-        Self::made(store, Some(Arc::new(models)), answer).await
+        let settings = EngineSettings { answer, ..EngineSettings::default() };
+        Self::layered(Arc::new(Store::in_memory().unwrap()), model, settings, Arc::default()).await
     }
 
-    pub(crate) async fn made(store: Arc<Store>, models: Option<Arc<dyn Models>>, answer: AnswerSettings) -> Self {
+    /// One whose graphs a scripted model makes, behind the same layers; a million of its tokens costs so much, if known.
+    pub(crate) async fn with_graph(
+        store: Arc<Store>,
+        model: &Scripted,
+        graph: GraphSettings,
+        usd_per_million: Option<f64>,
+    ) -> Self {
+        let price = |usd| {
+            Prices::from_value(
+                &serde_json::json!({ "prices": { "m": { "input_per_mtok": usd, "output_per_mtok": usd } } }),
+            )
+        };
+        let prices = usd_per_million.map(|usd| price(usd).unwrap()).unwrap_or_default();
+        let settings = EngineSettings { graph, ..EngineSettings::default() };
+        Self::layered(store, model, settings, Arc::new(prices)).await
+    }
+
+    async fn layered(store: Arc<Store>, model: &Scripted, settings: EngineSettings, prices: Arc<Prices>) -> Self {
+        let cache = store.cache(Arc::new(Ticks::default()), CacheLimits::default()).unwrap();
+        let models = Layered::new(model, cache, prices);
+        Self::made(store, Some(Arc::new(models)), settings).await
+    }
+
+    pub(crate) async fn made(store: Arc<Store>, models: Option<Arc<dyn Models>>, settings: EngineSettings) -> Self {
         let cache = store.cache(Arc::new(Ticks::default()), CacheLimits::default()).unwrap();
         let doors = Arc::new(Doors::default());
         let engine = Engine::new(EngineParts {
@@ -238,8 +267,7 @@ impl Bench {
             settings: EngineSettings {
                 chunking: ChunkSettings { target_tokens: 60, max_tokens: 120, ..ChunkSettings::default() },
                 ingest: IngestSettings { parallel: 2, refresh_ms: 20, ..IngestSettings::default() },
-                answer,
-                ..EngineSettings::default()
+                ..settings
             },
         })
         .unwrap();

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use lorekeep_engine::{AddRequest, AnswerSettings};
+use lorekeep_engine::{AddRequest, EngineSettings};
 use lorekeep_store::Store;
 use lorekeep_types::{
     EmbedKind, EmbeddingModelId, ErrorCode, Job, JobEvent, JobKind, JobState, Mode, ModelFault, Phase, Priority,
@@ -24,7 +24,7 @@ async fn bench(models: &Arc<Embedders>) -> Bench {
 }
 
 async fn over(store: Arc<Store>, models: &Arc<Embedders>) -> Bench {
-    Bench::made(store, Some(Arc::clone(models) as _), AnswerSettings::default()).await
+    Bench::made(store, Some(Arc::clone(models) as _), EngineSettings::default()).await
 }
 
 fn workspace(bench: &Bench) -> Arc<dyn Workspace> {

@@ -240,6 +240,10 @@ impl Models for Gateway {
         let models = self.usable(Role::Speak, |id| self.guarded_speech(id));
         Chain::new(models).map(|chain| Arc::new(chain) as Arc<dyn SpeechModel>)
     }
+
+    fn price(&self, model: &ModelId, prompt_tokens: u64, completion_tokens: u64) -> Option<i64> {
+        self.settings.prices.upper_bound(model, prompt_tokens, completion_tokens, self.clock.now_ms())
+    }
 }
 
 impl ModelDesk for Gateway {

@@ -61,6 +61,11 @@ impl ChatModel for Chain<GuardedChat> {
         self.ask(call, |model, before| model.chat_after(call, request, before).boxed()).boxed()
     }
 
+    /// Those of the first: a later one is asked only when it fails.
+    fn kept<'a>(&'a self, call: &'a Call, request: &'a ChatRequest) -> BoxFuture<'a, Option<Completion>> {
+        self.first.kept(call, request)
+    }
+
     fn stream<'a>(&'a self, call: &'a Call, request: &'a ChatRequest) -> BoxFuture<'a, Result<ChatStream, ModelError>> {
         self.ask(call, |model, before| model.stream_after(call, request, before).boxed()).boxed()
     }

@@ -469,6 +469,14 @@ impl ChatModel for GuardedChat {
         self.chat_after(call, request, None).boxed()
     }
 
+    fn kept<'a>(&'a self, call: &'a Call, request: &'a ChatRequest) -> BoxFuture<'a, Option<Completion>> {
+        async move {
+            let (kept, keep) = self.kept.as_ref().zip(call.keep)?;
+            kept.found(self, (call, keep), request).await
+        }
+        .boxed()
+    }
+
     fn stream<'a>(&'a self, call: &'a Call, request: &'a ChatRequest) -> BoxFuture<'a, Result<ChatStream, ModelError>> {
         self.stream_after(call, request, None).boxed()
     }

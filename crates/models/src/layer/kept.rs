@@ -83,6 +83,16 @@ impl Kept {
         Ok(hit(model, call, &found.completion, (began, false)).await)
     }
 
+    /// The kept answer to `request`, without a trace in the ledger.
+    pub(super) async fn found(
+        &self,
+        model: &GuardedChat,
+        (call, keep): (&Call, Keep),
+        request: &ChatRequest,
+    ) -> Option<Completion> {
+        self.get(&key(model, call, keep, request)).await
+    }
+
     fn flight(
         &self,
         key: CacheKey,

@@ -302,7 +302,8 @@ pub struct Budget {
 }
 
 #[expect(clippy::cast_precision_loss, reason = "amounts of money are shown, not counted, as floating point")]
-fn usd(nano: i64) -> f64 {
+/// Nano-USD as USD.
+pub(super) fn usd(nano: i64) -> f64 {
     nano as f64 / 1e9
 }
 

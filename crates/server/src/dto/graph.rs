@@ -192,3 +192,70 @@ impl From<lorekeep_types::GraphStats> for GraphStats {
         Self { entities, relations, mentions, isolated }
     }
 }
+
+/// What a model is to make the graph of.
+#[derive(Clone, Debug, Default, Serialize, Deserialize, ToSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct GraphBuildRequest {
+    /// Ids of documents; empty means all whose graph was not yet made by this model with these prompts.
+    pub documents: Vec<String>,
+    /// Says what it would take, and sends nothing.
+    pub dry_run: bool,
+    /// Stops before more is spent than this. What is made by then is kept.
+    pub max_cost_usd: Option<f64>,
+}
+
+/// What was begun, or would be.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct GraphBuild {
+    /// What it would take; for a dry run only.
+    pub plan: Option<GraphPlan>,
+    /// The job; absent for a dry run, and when there is nothing to do.
+    pub job: Option<super::Job>,
+}
+
+/// What making graphs would take. Tokens, cost and time are estimates.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct GraphPlan {
+    /// The model, `provider/model`.
+    pub model: String,
+    /// Documents.
+    pub documents: u64,
+    /// Their passages.
+    pub passages: u64,
+    /// Passages whose answers are kept: they cost nothing.
+    pub cached: u64,
+    /// Calls to make.
+    pub calls: u64,
+    /// Tokens to send.
+    pub prompt_tokens: u64,
+    /// Tokens to be written.
+    pub completion_tokens: u64,
+    /// What it would cost; `null` when the price is not known.
+    pub cost_usd: Option<f64>,
+    /// Why the cost is not known.
+    pub cost_unknown: Option<String>,
+    /// Seconds that it would take.
+    pub seconds: f64,
+    /// Passages read at once.
+    pub parallel: usize,
+}
+
+impl From<lorekeep_engine::GraphPlan> for GraphPlan {
+    fn from(plan: lorekeep_engine::GraphPlan) -> Self {
+        let unknown = || format!("no price is configured for `{}`", plan.model);
+        Self {
+            cost_unknown: plan.cost.is_none().then(unknown),
+            model: plan.model.to_string(),
+            documents: plan.documents,
+            passages: plan.passages,
+            cached: plan.cached,
+            calls: plan.calls,
+            prompt_tokens: plan.prompt_tokens,
+            completion_tokens: plan.completion_tokens,
+            cost_usd: plan.cost.map(super::gateway::usd),
+            seconds: plan.seconds,
+            parallel: plan.parallel,
+        }
+    }
+}

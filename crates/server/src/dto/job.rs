@@ -12,7 +12,7 @@ pub struct Job {
     /// `job_` and a time-ordered suffix.
     #[schema(example = "job_0192f0c17d3b7a51")]
     pub id: String,
-    /// `add`, or `reindex`, whose counts are of vectors.
+    /// `add`, `graph`, or `reindex`, whose counts are of vectors.
     pub kind: String,
     /// `queued`, `running`, `done` or `cancelled`.
     #[schema(example = "running")]
@@ -21,6 +21,9 @@ pub struct Job {
     pub label: Option<String>,
     /// Its documents by outcome.
     pub counts: JobCounts,
+    /// What it spends on models; absent for a job that calls none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spending: Option<JobSpending>,
     /// Accepted (RFC 3339).
     pub created_at: String,
     /// First document taken up.
@@ -29,6 +32,41 @@ pub struct Job {
     pub ended_at: Option<String>,
     /// Why it failed as a whole or, while it runs, what it waits for.
     pub problem: Option<DocumentProblem>,
+}
+
+/// What a job spends on models.
+#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize, ToSchema)]
+pub struct JobSpending {
+    /// Most that it may spend.
+    pub limit_usd: Option<f64>,
+    /// What its calls cost so far, as far as their prices are known.
+    pub spent_usd: f64,
+    /// Calls made.
+    pub calls: u64,
+    /// Calls that needed no model because their answers were kept.
+    pub cached: u64,
+    /// Calls whose price is not known.
+    pub unpriced: u64,
+    /// Tokens read.
+    pub prompt_tokens: u64,
+    /// Tokens written.
+    pub completion_tokens: u64,
+}
+
+impl From<lorekeep_types::Spending> for JobSpending {
+    fn from(spending: lorekeep_types::Spending) -> Self {
+        let lorekeep_types::Spending { limit, spent, calls, kept, unpriced, prompt_tokens, completion_tokens } =
+            spending;
+        Self {
+            limit_usd: limit.map(super::gateway::usd),
+            spent_usd: super::gateway::usd(spent),
+            calls,
+            cached: kept,
+            unpriced,
+            prompt_tokens,
+            completion_tokens,
+        }
+    }
 }
 
 /// Documents of a job by outcome.
@@ -71,6 +109,7 @@ impl From<lorekeep_types::Job> for Job {
         let kind = match job.kind {
             lorekeep_types::JobKind::Add => "add",
             lorekeep_types::JobKind::Reindex => "reindex",
+            lorekeep_types::JobKind::Graph => "graph",
         };
         Self {
             id: job.id.into(),
@@ -78,6 +117,7 @@ impl From<lorekeep_types::Job> for Job {
             state: state_name(job.state).to_owned(),
             label: job.label,
             counts: job.counts.into(),
+            spending: job.spending.map(Into::into),
             created_at: rfc3339(job.created_at),
             started_at: job.started_at.map(rfc3339),
             ended_at: job.ended_at.map(rfc3339),
@@ -118,7 +158,7 @@ pub struct JobItem {
     pub outcome: String,
     /// The document with the same bytes, for `duplicate`.
     pub duplicate_of: Option<String>,
-    /// Why it failed.
+    /// Why it failed, or what of it failed.
     pub problem: Option<DocumentProblem>,
 }
 
@@ -169,6 +209,19 @@ pub enum JobEvent {
         /// Why it failed.
         problem: Option<DocumentProblem>,
     },
+    /// How much of a document a model has read.
+    Passages {
+        /// The job.
+        job: String,
+        /// The document.
+        document: String,
+        /// Its name.
+        name: String,
+        /// Passages that were read.
+        done: usize,
+        /// All of its passages.
+        total: usize,
+    },
     /// How far the job is.
     Progress {
         /// The job.
@@ -193,6 +246,7 @@ impl JobEvent {
         match self {
             Self::Stage { .. } => "stage",
             Self::Item { .. } => "item",
+            Self::Passages { .. } => "passages",
             Self::Progress { .. } => "progress",
         }
     }
@@ -224,6 +278,9 @@ impl From<lorekeep_types::JobEvent> for JobEvent {
                 outcome,
                 problem: problem.map(Into::into),
             },
+            Event::Passages { job, document, name, done, total } => {
+                Self::Passages { job: job.into(), document: document.into(), name, done, total }
+            }
             Event::Progress { job, state, counts, rate, left_s, problem } => Self::Progress {
                 job: job.into(),
                 state: state_name(state).to_owned(),

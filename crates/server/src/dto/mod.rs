@@ -28,8 +28,11 @@ pub use gateway::{
     Budget, Budgets, CallRecord, Gateway, ModelState, Provider, RoleBody, TestBody, Trial, UsageAnswer, UsageExport,
     UsageSum,
 };
-pub use graph::{Entities, Entity, EntityPage, Evidence, Graph, GraphStats, Passage, Relation};
-pub use job::{Cancelled, Job, JobCounts, JobEvent, JobItem, JobItems, JobOutcome, Jobs};
+pub use graph::{
+    Entities, Entity, EntityPage, Evidence, Graph, GraphBuild, GraphBuildRequest, GraphPlan, GraphStats, Passage,
+    Relation,
+};
+pub use job::{Cancelled, Job, JobCounts, JobEvent, JobItem, JobItems, JobOutcome, JobSpending, Jobs};
 pub(crate) use search::set;
 pub use search::{Filter, Keywords, Reason, SearchBody, SearchDocument, SearchResult, SearchResults};
 pub use workspace::{

@@ -23,7 +23,7 @@ use crate::state::Shared;
 type Events =
     Sse<axum::response::sse::KeepAliveStream<std::pin::Pin<Box<dyn Stream<Item = Result<Event, Infallible>> + Send>>>>;
 
-/// Events of one job: first its present state as `progress`, then `stage`, `item` and `progress` as they happen;
+/// Events of one job: first its present state as `progress`, then `stage`, `passages`, `item` and `progress` as they happen;
 /// ends after the job's last `progress`.
 #[utoipa::path(get, path = "/v1/jobs/{id}/events", operation_id = "followJob", tag = "jobs",
     params(("id" = String, Path, description = "the job's id")),
@@ -94,7 +94,10 @@ impl Follower {
     }
 
     fn take(&mut self, event: JobEvent) {
-        let (JobEvent::Stage { job, .. } | JobEvent::Item { job, .. } | JobEvent::Progress { job, .. }) = &event;
+        let (JobEvent::Stage { job, .. }
+        | JobEvent::Item { job, .. }
+        | JobEvent::Passages { job, .. }
+        | JobEvent::Progress { job, .. }) = &event;
         if let Some(wanted) = &self.job {
             if job != wanted {
                 return;

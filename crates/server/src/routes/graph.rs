@@ -1,16 +1,17 @@
-//! The graph: look-ups, walks, size. Changing it is left to the compatible surface for now.
+//! The graph: look-ups, walks, size, and having a model make it. Changing it is left to the compatible surface for now.
 
 use std::collections::HashMap;
 
 use axum::Json;
 use axum::extract::State;
-use lorekeep_types::{ChunkId, RelationDetail, RequestContext, Result, StoredChunk};
+use lorekeep_engine::BuildRequest;
+use lorekeep_types::{ChunkId, DocumentId, Error, RelationDetail, RequestContext, Result, StoredChunk};
 use serde::Deserialize;
 
 use crate::dto;
 use crate::dto::set;
 use crate::error::ApiResult;
-use crate::extract::{Args, Segment};
+use crate::extract::{Args, JsonBody, Segment};
 use crate::routes::openapi::Failures;
 use crate::scope::Scope;
 use crate::state::{App, Shared};
@@ -146,4 +147,36 @@ pub(crate) async fn path(
         Ok(dto::Graph { entities, relations, truncated: found.truncated })
     });
     Ok(Json(graph.await?))
+}
+
+/// Nano-USD of one USD.
+const NANO: f64 = 1e9;
+/// Most that a limit may be, in USD.
+const LARGEST_LIMIT: f64 = 1e6;
+
+/// Has the model of the role `extract` make the graph of documents, as a job; or says what that would take.
+#[utoipa::path(post, path = "/v1/graph/build", operation_id = "buildGraph", tag = "graph",
+    request_body = dto::GraphBuildRequest, responses((status = 200, body = dto::GraphBuild), Failures))]
+pub(crate) async fn build(
+    State(app): State<Shared>,
+    scope: Scope,
+    JsonBody(asked): JsonBody<dto::GraphBuildRequest>,
+) -> ApiResult<Json<dto::GraphBuild>> {
+    let documents = asked.documents.iter().map(|id| DocumentId::parse(id)).collect::<Result<Vec<_>>>()?;
+    let request = BuildRequest { documents, limit: asked.max_cost_usd.map(limit).transpose()? };
+    if asked.dry_run {
+        let plan = app.engine().plan_graph(&scope, &request).await?;
+        return Ok(Json(dto::GraphBuild { plan: Some(plan.into()), job: None }));
+    }
+    let job = app.engine().build_graph(&scope, request).await?;
+    Ok(Json(dto::GraphBuild { plan: None, job: job.map(Into::into) }))
+}
+
+fn limit(usd: f64) -> Result<i64> {
+    if !(usd > 0.0 && usd <= LARGEST_LIMIT) {
+        return Err(Error::invalid(format!(
+            "`max_cost_usd` is {usd}; it must be above 0, and at most {LARGEST_LIMIT}"
+        )));
+    }
+    Ok((usd * NANO).round() as i64)
 }

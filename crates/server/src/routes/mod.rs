@@ -76,6 +76,7 @@ fn other_routes(app: &Shared) -> Router<Shared> {
         .route("/v1/graph/path", get(graph::path))
         .route("/v1/graph/communities", get(communities::list))
         .route("/v1/graph/communities/summaries", post(communities::summarise))
+        .route("/v1/graph/build", post(graph::build))
         .route("/v1/workspaces", get(workspaces::list).post(workspaces::create))
         .route("/v1/workspaces/{name}", delete(workspaces::remove))
         .route("/v1/workspaces/{name}/export", get(workspaces::export))

@@ -43,7 +43,7 @@ impl IntoResponses for Failures {
         upload::add, documents::list, documents::remove_many, documents::show, documents::set_tags, documents::remove,
         documents::text, documents::chunks, documents::original, documents::retry, documents::retry_many,
         jobs::list, jobs::show, jobs::items, jobs::cancel, events::of_job, events::all,
-        graph::stats, graph::entities, graph::entity, graph::neighbourhood, graph::path,
+        graph::stats, graph::entities, graph::entity, graph::neighbourhood, graph::path, graph::build,
         communities::list, communities::summarise,
         workspaces::list, workspaces::create, workspaces::remove, workspaces::export, workspaces::import,
         workspaces::reindex, workspaces::check,

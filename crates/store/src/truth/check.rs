@@ -4,7 +4,7 @@ use super::reader::Reader;
 use crate::error::Result;
 
 /// `(a query that counts violations, what a violation means)`.
-const RULES: [(&str, &str); 17] = [
+const RULES: [(&str, &str); 19] = [
     (
         "SELECT count(*) FROM documents d WHERE d.version IS NOT NULL AND NOT EXISTS \
       (SELECT 1 FROM versions v WHERE v.id = d.version AND v.document = d.id)",
@@ -42,8 +42,9 @@ const RULES: [(&str, &str); 17] = [
         "waiting documents have lost their bytes",
     ),
     (
-        "SELECT count(*) FROM jobs j WHERE j.kind = 'add' AND j.open <> (SELECT count(*) FROM items i WHERE i.job = j.id \
-      AND i.outcome IN ('queued', 'processing'))",
+        "SELECT count(*) FROM jobs j WHERE j.kind IN ('add', 'graph') AND j.open <> (SELECT count(*) FROM items i \
+      WHERE i.job = j.id AND i.outcome IN ('queued', 'processing')) + (SELECT count(*) FROM graph_items g \
+      WHERE g.job = j.id AND g.outcome IN ('queued', 'processing'))",
         "jobs miscount their open documents",
     ),
     (
@@ -59,6 +60,15 @@ const RULES: [(&str, &str); 17] = [
         "SELECT count(*) FROM contributions c WHERE NOT EXISTS (SELECT 1 FROM versions v WHERE v.id = c.version) \
       OR NOT EXISTS (SELECT 1 FROM entities e WHERE e.id = c.entity)",
         "contributions belong to nothing",
+    ),
+    (
+        "SELECT count(*) FROM descriptions d WHERE NOT EXISTS (SELECT 1 FROM chunks c WHERE c.id = d.chunk) \
+      OR NOT EXISTS (SELECT 1 FROM entities e WHERE e.id = d.entity)",
+        "descriptions belong to nothing",
+    ),
+    (
+        "SELECT count(*) FROM summaries s WHERE NOT EXISTS (SELECT 1 FROM descriptions d WHERE d.entity = s.entity)",
+        "summaries belong to nothing",
     ),
     (
         "SELECT count(*) FROM evidence e WHERE NOT EXISTS (SELECT 1 FROM chunks c WHERE c.id = e.chunk) \

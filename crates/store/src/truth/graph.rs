@@ -28,7 +28,7 @@ pub(super) struct EntityTouch {
     pub(super) fresh: Option<(String, String, String)>,
     /// Surfaces or types were added or taken away.
     pub(super) names: bool,
-    /// Definitions were added or taken away.
+    /// Definitions or descriptions were added or taken away.
     pub(super) definitions: bool,
     /// It may have gained its first or lost its last document, or been hidden or shown.
     pub(super) presence: bool,
@@ -43,7 +43,7 @@ pub(super) struct RelationTouch {
     pub(super) sentences: i64,
     /// Some were taken away.
     pub(super) lost: bool,
-    /// `(keywords, sentence)` of a fresh relation, whose text needs no look at the tables.
+    /// `(keywords, sentence or description)` of a fresh relation, whose text needs no look at the tables.
     pub(super) lines: Vec<(String, String)>,
     /// Its ends changed: it reads differently even if its own words are the same.
     pub(super) moved: bool,
@@ -120,6 +120,7 @@ impl GraphChange {
             let id = self.resolve(sql, entity)?;
             contribute.execute((id, from.version.0, from.document, &entity.name, &entity.kind))?;
             self.add_definitions(sql, from, id, &entity.definitions)?;
+            self.add_descriptions(sql, from, id, &entity.descriptions)?;
             self.add_aliases(sql, from, id, entity)?;
             ids.push(Some(id));
         }
@@ -138,6 +139,25 @@ impl GraphChange {
         for (span, quality) in found {
             if let Some(chunk) = from.chunk_of(*span) {
                 sql.prepare_cached(insert)?.execute((entity, quality, chunk.0, span.start, span.end))?;
+                self.touch(entity).definitions = true;
+            }
+        }
+        Ok(())
+    }
+
+    fn add_descriptions(
+        &mut self,
+        sql: &Connection,
+        from: &Contribution<'_>,
+        entity: i64,
+        said: &[(u32, String)],
+    ) -> Result<()> {
+        // Two keys of one document may be one entity by a user's alias; then their texts add up.
+        let insert = "INSERT INTO descriptions (entity, chunk, text) VALUES (?1, ?2, ?3) \
+                      ON CONFLICT DO UPDATE SET text = text || ' ' || excluded.text";
+        for (position, text) in said {
+            if let Some(chunk) = from.chunk(*position) {
+                sql.prepare_cached(insert)?.execute((entity, chunk.0, text))?;
                 self.touch(entity).definitions = true;
             }
         }
@@ -181,8 +201,7 @@ impl GraphChange {
         extraction: &Extraction,
         ids: &[Option<i64>],
     ) -> Result<()> {
-        let insert =
-            "INSERT OR IGNORE INTO evidence (chunk, relation, start, stop, keywords) VALUES (?1, ?2, ?3, ?4, ?5)";
+        let insert = "INSERT OR IGNORE INTO evidence (chunk, relation, start, stop, keywords, description) VALUES (?1, ?2, ?3, ?4, ?5, ?6)";
         let mut statement = sql.prepare_cached(insert)?;
         let id_at = |index: u32| ids.get(index as usize).copied().flatten();
         for new in &extraction.relations {
@@ -196,11 +215,13 @@ impl GraphChange {
             }
             let relation = self.pair(sql, source, target)?;
             let ByteSpan { start, end } = new.evidence;
-            if statement.execute((chunk.0, relation, start, end, &new.keywords))? == 1 {
+            if statement.execute((chunk.0, relation, start, end, &new.keywords, &new.description))? == 1 {
                 let touch = self.relations.entry(relation).or_default();
                 touch.sentences += 1;
                 if touch.fresh.is_some() {
-                    touch.lines.push((new.keywords.clone(), from.sentence(new.chunk, new.evidence).to_owned()));
+                    let sentence = from.sentence(new.chunk, new.evidence);
+                    let said = if new.description.is_empty() { sentence } else { &new.description };
+                    touch.lines.push((new.keywords.clone(), said.to_owned()));
                 }
             }
         }
@@ -216,7 +237,8 @@ impl GraphChange {
             touch.names = true;
             touch.presence = true;
         }
-        let defined = "SELECT DISTINCT entity FROM definitions WHERE chunk >= ?1 AND chunk < ?2";
+        let defined = "SELECT entity FROM definitions WHERE chunk >= ?1 AND chunk < ?2 \
+                       UNION SELECT entity FROM descriptions WHERE chunk >= ?1 AND chunk < ?2";
         let mut statement = sql.prepare_cached(defined)?;
         let mut rows = statement.query(chunks)?;
         while let Some(row) = rows.next()? {

@@ -79,7 +79,8 @@ pub(super) fn end(sql: &Connection, item: i64, ended: &Ended, now_ms: i64) -> Re
     Ok(true)
 }
 
-fn count_end(sql: &Connection, job: i64, outcome: &str, now_ms: i64) -> Result<()> {
+/// Counts an item of a job as ended; with the last one the job ends.
+pub(super) fn count_end(sql: &Connection, job: i64, outcome: &str, now_ms: i64) -> Result<()> {
     let column = match outcome {
         "needs-ocr" => "needs_ocr",
         "ready" | "duplicate" | "failed" | "cancelled" => outcome,

@@ -12,11 +12,11 @@ use rusqlite::{Connection, OptionalExtension, Row};
 use super::items::{self, Ended, Given};
 use super::reader::Reader;
 use super::reader::chunks::{document_id, json};
-use super::{Truth, delete, fresh};
+use super::{Truth, delete, fresh, graph_jobs};
 use crate::error::{Result, StoreError};
 
 const JOB: &str = "SELECT public, kind, state, label, total, open, ready, duplicate, needs_ocr, failed, cancelled, \
-     created_at, started_at, ended_at, problem FROM jobs";
+     created_at, started_at, ended_at, problem, spending FROM jobs";
 
 /// Most rows of one page of a list.
 pub(super) const MOST_ROWS: usize = 1_000;
@@ -34,7 +34,7 @@ impl Truth {
             }
             sql.execute("UPDATE documents SET state = 'queued' WHERE state = 'processing'", [])?;
             sql.execute("UPDATE items SET outcome = 'queued' WHERE outcome = 'processing'", [])?;
-            Ok(())
+            graph_jobs::requeue(sql)
         })
     }
 
@@ -157,6 +157,7 @@ impl Truth {
             for item in ids(sql, "SELECT id FROM items WHERE job = ?1 AND outcome = 'queued'", [row])? {
                 items::end(sql, item, &Ended::state(DocumentState::Cancelled), now_ms)?;
             }
+            graph_jobs::cancel_waiting(writing, row, now_ms)?;
             Ok(true)
         })
     }
@@ -183,8 +184,11 @@ impl Reader<'_> {
 
     /// Items of a job in order.
     pub(crate) fn job_items(&self, job: &JobId, page: PageRequest) -> Result<Vec<JobItem>> {
-        let sql = "SELECT i.public, i.name, i.outcome, i.duplicate_of, i.problem FROM items i \
-                   JOIN jobs j ON j.id = i.job WHERE j.public = ?1 ORDER BY i.id LIMIT ?2 OFFSET ?3";
+        // A job has items of one kind only.
+        let sql = "SELECT i.public, i.name, i.outcome, i.duplicate_of, i.problem, i.id FROM items i \
+                   JOIN jobs j ON j.id = i.job WHERE j.public = ?1 \
+                   UNION ALL SELECT i.public, i.name, i.outcome, NULL, i.problem, i.id FROM graph_items i \
+                   JOIN jobs j ON j.id = i.job WHERE j.public = ?1 ORDER BY 6 LIMIT ?2 OFFSET ?3";
         let mut statement = self.sql()?.prepare_cached(sql)?;
         let rows = statement.query_map((job.as_str(), page.limit.min(MOST_ROWS), page.offset), |row| {
             let duplicate_of: Option<String> = row.get(3)?;
@@ -264,7 +268,7 @@ fn pending_item(sql: &Connection, item: i64) -> Result<PendingItem> {
         let given: Given<'static> = json(row, 7)?;
         Ok(PendingItem {
             item,
-            job: JobId::with_suffix(job.strip_prefix("job_").unwrap_or(&job)),
+            job: job_id(&job),
             document: document_id(row.get_ref(1)?.as_str()?)?,
             source: row.get(2)?,
             name: row.get(3)?,
@@ -283,16 +287,19 @@ fn ended_at(sql: &Connection, item: i64) -> Result<i64> {
     Ok(sql.prepare_cached(question)?.query_row([item], |row| row.get(0))?)
 }
 
-fn ids(sql: &Connection, question: &str, values: impl rusqlite::Params) -> Result<Vec<i64>> {
+/// The ids that a question finds.
+pub(super) fn ids(sql: &Connection, question: &str, values: impl rusqlite::Params) -> Result<Vec<i64>> {
     let mut statement = sql.prepare_cached(question)?;
     let rows = statement.query_map(values, |row| row.get(0))?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-fn no_job(job: &JobId) -> StoreError {
+/// There is no such job.
+pub(super) fn no_job(job: &JobId) -> StoreError {
     StoreError::NotFound { kind: "job", name: job.to_string() }
 }
 
+/// A job that is known to be there.
 pub(super) fn present_job(sql: &Connection, job: &JobId) -> Result<Job> {
     one_job(sql, "public", job.as_str())?.ok_or_else(|| no_job(job))
 }
@@ -302,12 +309,21 @@ pub(super) fn one_job(sql: &Connection, column: &str, value: &str) -> Result<Opt
     Ok(sql.prepare_cached(&question)?.query_row([value], job_row).optional()?)
 }
 
+/// A stored job id.
+pub(super) fn job_id(public: &str) -> JobId {
+    JobId::with_suffix(public.strip_prefix("job_").unwrap_or(public))
+}
+
 fn job_row(row: &Row<'_>) -> rusqlite::Result<Job> {
     let public: String = row.get(0)?;
     let (kind, state): (String, String) = (row.get(1)?, row.get(2)?);
     Ok(Job {
-        id: JobId::with_suffix(public.strip_prefix("job_").unwrap_or(&public)),
-        kind: if kind == "reindex" { JobKind::Reindex } else { JobKind::Add },
+        id: job_id(&public),
+        kind: match kind.as_str() {
+            "reindex" => JobKind::Reindex,
+            "graph" => JobKind::Graph,
+            _ => JobKind::Add,
+        },
         state: match state.as_str() {
             "queued" => JobState::Queued,
             "running" => JobState::Running,
@@ -324,6 +340,7 @@ fn job_row(row: &Row<'_>) -> rusqlite::Result<Job> {
             failed: row.get(9)?,
             cancelled: row.get(10)?,
         },
+        spending: if row.get_ref(15)? == ValueRef::Null { None } else { Some(json(row, 15)?) },
         created_at: row.get(11)?,
         started_at: row.get(12)?,
         ended_at: row.get(13)?,

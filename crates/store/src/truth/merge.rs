@@ -60,6 +60,11 @@ fn move_passages(sql: &Connection, source: i64, target: i64) -> Result<()> {
             "UPDATE OR IGNORE contributions SET entity = ?2 WHERE entity = ?1",
             "DELETE FROM contributions WHERE entity = ?1",
         ),
+        (
+            "INSERT INTO descriptions (entity, chunk, text) SELECT ?2, chunk, text FROM descriptions WHERE entity = ?1 \
+             ON CONFLICT DO UPDATE SET text = text || ' ' || excluded.text",
+            "DELETE FROM descriptions WHERE entity = ?1",
+        ),
         ("UPDATE OR IGNORE definitions SET entity = ?2 WHERE entity = ?1", "DELETE FROM definitions WHERE entity = ?1"),
     ] {
         sql.prepare_cached(step)?.execute((source, target))?;

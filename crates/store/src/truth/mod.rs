@@ -15,6 +15,7 @@ mod filter;
 mod fresh;
 mod graph;
 mod graph_edit;
+mod graph_jobs;
 mod items;
 mod jobs;
 mod merge;
@@ -24,6 +25,7 @@ pub(crate) mod schema;
 mod sentences;
 mod settings;
 mod settle;
+mod summaries;
 mod vectors;
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};

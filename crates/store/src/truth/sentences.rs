@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use lorekeep_types::ByteSpan;
 
 /// Most characters of a description.
-const MOST_CHARACTERS: usize = 1_200;
+pub(super) const MOST_CHARACTERS: usize = 1_200;
 /// Most verb phrases of a relation.
 const MOST_KEYWORDS: usize = 10;
 
@@ -45,10 +45,11 @@ pub(super) fn join<'a>(sentences: impl IntoIterator<Item = &'a str>) -> String {
     joined
 }
 
-/// Verb phrases, most frequent first (ties: first met), joined by `, `.
+/// Verb phrases and keywords, which may come as lists with commas, most frequent first (ties: first met), joined by `, `.
 pub(super) fn keywords<'a>(phrases: impl IntoIterator<Item = &'a str>) -> String {
     let mut counts: Vec<(&str, usize)> = Vec::new();
-    for phrase in phrases.into_iter().filter(|phrase| !phrase.is_empty()) {
+    let phrases = phrases.into_iter().flat_map(|phrases| phrases.split(',')).map(str::trim);
+    for phrase in phrases.filter(|phrase| !phrase.is_empty()) {
         match counts.iter_mut().find(|(known, _)| *known == phrase) {
             Some((_, count)) => *count += 1,
             None => counts.push((phrase, 1)),
@@ -93,6 +94,7 @@ mod tests {
     #[test]
     fn keywords_put_the_most_frequent_first() {
         assert_eq!(keywords(["founded", "", "led", "led"]), "led, founded");
+        assert_eq!(keywords(["led, music", "music"]), "music, led");
         assert_eq!(keywords([""]), "");
     }
 }

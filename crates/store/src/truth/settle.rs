@@ -12,7 +12,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::changes::ChangeKind;
 use super::graph::{EntityTouch, GraphChange, RelationTouch};
-use super::{Writing, sentences};
+use super::{Writing, sentences, summaries};
 use crate::error::Result;
 
 /// Sentences of a relation that its text is made from: the first ones, so that a long list costs no more.
@@ -246,11 +246,15 @@ fn retell_relation(
 }
 
 fn relation_lines(sql: &Connection, id: i64) -> Result<Vec<(String, String)>> {
-    let question = "SELECT e.keywords, e.start, e.stop, c.start, c.text FROM evidence e JOIN chunks c ON c.id = e.chunk \
-                    WHERE e.relation = ?1 ORDER BY e.chunk, e.start LIMIT ?2";
+    let question = "SELECT e.keywords, e.start, e.stop, c.start, c.text, e.description FROM evidence e \
+                    JOIN chunks c ON c.id = e.chunk WHERE e.relation = ?1 ORDER BY e.chunk, e.start LIMIT ?2";
     let mut statement = sql.prepare_cached(question)?;
     let rows = statement.query_map((id, READ_SENTENCES), |row| {
         let span = ByteSpan::new(row.get(1)?, row.get(2)?);
+        let description: String = row.get(5)?;
+        if !description.is_empty() {
+            return Ok((row.get(0)?, description));
+        }
         let sentence = sentences::slice(row.get(3)?, row.get_ref(4)?.as_str()?, span).to_owned();
         Ok((row.get(0)?, sentence))
     })?;
@@ -405,7 +409,8 @@ fn description_of(sql: &Connection, entity: i64) -> Result<String> {
         let span = ByteSpan::new(row.get(0)?, row.get(1)?);
         Ok(sentences::slice(row.get(2)?, row.get_ref(3)?.as_str()?, span).to_owned())
     })?;
-    let found: Vec<String> = rows.collect::<Result<_, _>>()?;
+    let mut found = summaries::told(sql, entity)?;
+    found.extend(rows.collect::<Result<Vec<_>, _>>()?);
     Ok(sentences::join(found.iter().map(String::as_str)))
 }
 
@@ -420,6 +425,7 @@ pub(super) fn remove_entity(writing: &mut Writing<'_>, id: i64, stored: bool) ->
     if stored {
         unqueue(writing.sql(), QUEUE_ENTITY, id)?;
         writing.sql().prepare_cached("DELETE FROM entity_vectors WHERE row = ?1")?.execute([id])?;
+        writing.sql().prepare_cached("DELETE FROM summaries WHERE entity = ?1")?.execute([id])?;
         writing.sql().prepare_cached("DELETE FROM entities WHERE id = ?1")?.execute([id])?;
         writing.changed(ChangeKind::EntityRemoved(id));
     }

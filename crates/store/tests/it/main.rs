@@ -18,6 +18,7 @@ mod full;
 mod fuzz;
 mod graph;
 mod graph_edit;
+mod graph_jobs;
 mod jobs;
 mod ledger;
 mod ledger_model;

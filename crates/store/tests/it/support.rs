@@ -181,7 +181,14 @@ fn extract_sentence(extraction: &mut Extraction, text: &str, chunk: u32, sentenc
                 let alias = word.to_lowercase();
                 extraction.entities[source as usize].aliases.push(alias);
             }
-            extraction.relations.push(NewRelation { source, target: entity, keywords, evidence: sentence, chunk });
+            extraction.relations.push(NewRelation {
+                source,
+                target: entity,
+                keywords,
+                evidence: sentence,
+                chunk,
+                description: String::new(),
+            });
         }
         last = Some((entity, index));
     }
@@ -197,6 +204,7 @@ fn entity_of(extraction: &mut Extraction, word: &str) -> u32 {
             kind: if word.ends_with('a') { "person" } else { "unknown" }.to_owned(),
             aliases: Vec::new(),
             definitions: Vec::new(),
+            descriptions: Vec::new(),
         });
         extraction.entities.len() - 1
     });

@@ -76,6 +76,7 @@ fn extract(title: &str, chunks: &[NewChunk]) -> Extraction {
                     kind: "unknown".to_owned(),
                     aliases: Vec::new(),
                     definitions: Vec::new(),
+                    descriptions: Vec::new(),
                 });
             }
             let place = phrase.span.unwrap_or(0..0);
