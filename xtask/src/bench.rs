@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::run::{cargo, output, root, run, target};
 
+mod extract;
 mod gateway;
 mod local;
 mod peer;
@@ -25,7 +26,7 @@ const SETS: [&str; 6] = ["musique", "musique_volumes", "policyqa", "tydi_en", "t
 const SPEED_SET: &str = "2wiki";
 
 /// Parts that can be asked for; `plot` draws `scale` again.
-const PARTS: [&str; 7] = ["quality", "speed", "scale", "peer", "gateway", "local", "plot"];
+const PARTS: [&str; 8] = ["quality", "extract", "speed", "scale", "peer", "gateway", "local", "plot"];
 /// Parts that run when none is named.
 const USUAL: [&str; 2] = ["quality", "speed"];
 
@@ -85,6 +86,7 @@ pub fn run_all(arguments: &[String]) -> Result<()> {
         println!("\n== {part}");
         match *part {
             "quality" => quality(&asked.data)?,
+            "extract" => extract::measure(&asked.data.join("musique"))?,
             "speed" => speed(&asked.data.join(SPEED_SET))?,
             "scale" => scale::measure(&asked.data)?,
             "plot" => scale::draw()?,

@@ -19,7 +19,7 @@ const HELP: &str = "cargo xtask TASK
   ci [STEP…]        install what the tests need and run everything (or only the named steps)
   tidy              check the rules of the tree that no compiler checks
   codegen [--check] write generated files (OpenAPI, configuration reference), or check them
-  bench [PART…]     measure: quality, speed (the default), scale, peer (LightRAG in the same run), gateway,
+  bench [PART…]     measure: quality, speed (the default), extract, scale, peer (LightRAG in the same run), gateway,
                     local (MiniLM and a random Llama in this process; --model DIR --python PYTHON)
   fuzz [TARGET…] [--seconds N]
                     mutate inputs of the parsers, the text analysis and the archive until something breaks (60 s each)";

@@ -71,9 +71,14 @@ fn cache(config: &Config, store: &Store) -> Result<Option<Arc<dyn ModelCache>>> 
     })
 }
 
-/// An engine over `folder` with a parser of the caller's.
-pub fn engine(config: &Config, folder: &Path, parser: Arc<dyn DocumentParser>) -> Result<Engine> {
-    build(config, open_store(folder)?, parser, None, None)
+/// An engine over `folder` with a parser and models of the caller's.
+pub fn engine(
+    config: &Config,
+    folder: &Path,
+    parser: Arc<dyn DocumentParser>,
+    models: Option<Arc<dyn Models>>,
+) -> Result<Engine> {
+    build(config, open_store(folder)?, parser, models, None)
 }
 
 /// Opens or makes a data folder; a new one gets the default workspace.

@@ -2,6 +2,7 @@
 //! time through the same engine that serves users.
 
 mod corpus;
+mod replay;
 mod report;
 
 use std::collections::HashMap;
@@ -12,10 +13,11 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use clap::Args;
 use lorekeep_engine::eval::{EvalSet, Figures, read_set};
-use lorekeep_engine::{AddRequest, Engine};
-use lorekeep_types::{AskRequest, JobState, Mode, PageRequest, RequestContext, SearchRequest, WorkspaceName};
+use lorekeep_engine::{AddRequest, BuildRequest, Engine};
+use lorekeep_types::{AskRequest, JobState, Mode, Models, PageRequest, RequestContext, SearchRequest, WorkspaceName};
 
 use self::corpus::{Corpus, CorpusParser};
+use self::replay::Replay;
 use self::report::{Report, Times};
 use super::progress;
 use crate::app::App;
@@ -39,6 +41,12 @@ pub struct Eval {
     /// auto, naive, local, global, hybrid or mix
     #[arg(long, default_value = "auto")]
     pub mode: String,
+    /// Make the graph of a model's output that is kept in this file, in HippoRAG's layout, as `graph.combine` says
+    #[arg(long, value_name = "FILE")]
+    pub openie: Option<PathBuf>,
+    /// With --json: the figures of each question as well
+    #[arg(long)]
+    pub each: bool,
     /// Keep the indexed workspace in this data folder instead of a scratch one
     #[arg(long, value_name = "DIR")]
     pub keep: Option<PathBuf>,
@@ -58,24 +66,27 @@ pub async fn run(app: &App, args: &Eval) -> Result<Exit> {
     let answers = corpus::answers(read("answers.jsonl").ok().as_deref())?;
     let scratch = tempfile::tempdir().context("cannot make a scratch folder")?;
     let folder = args.keep.as_deref().unwrap_or(scratch.path());
-    let engine = wire::engine(&app.config, folder, Arc::new(CorpusParser))?;
-    let measured = measure(app, &engine, &set, &answers, mode).await;
+    let replay = args.openie.as_deref().map(Replay::read).transpose()?;
+    let replay = replay.map(|replay| Arc::new(replay) as Arc<dyn Models>);
+    let replays = replay.is_some();
+    let engine = wire::engine(&app.config, folder, Arc::new(CorpusParser), replay)?;
+    let measured = measure(app, &engine, (&set, replays), &answers, mode).await;
     engine.shutdown(Duration::from_secs(20)).await;
     let report = measured?;
-    report.print(app.global.json)?;
+    report.print(app.global.json, args.each)?;
     Ok(Exit::Ok)
 }
 
 async fn measure(
     app: &App,
     engine: &Engine,
-    set: &EvalSet,
+    (set, replays): (&EvalSet, bool),
     answers: &HashMap<String, Vec<String>>,
     mode: Mode,
 ) -> Result<Report> {
     let ctx = RequestContext::new(WorkspaceName::default_workspace(), "eval");
     let corpus = Corpus::of(set);
-    let index_s = index(app, engine, &ctx, &corpus).await?;
+    let index_s = index(app, engine, &ctx, &corpus, replays).await?;
     let bar = progress::bar(app, set.queries.len() as u64, "questions");
     let (mut figures, mut times, mut quoted) = (Vec::new(), Times::default(), Vec::new());
     for query in &set.queries {
@@ -101,28 +112,37 @@ async fn measure(
 }
 
 /// Indexes the corpus and returns the seconds until it could be searched.
-async fn index(app: &App, engine: &Engine, ctx: &RequestContext, corpus: &Corpus) -> Result<f64> {
+async fn index(app: &App, engine: &Engine, ctx: &RequestContext, corpus: &Corpus, replays: bool) -> Result<f64> {
     let bar = progress::bar(app, corpus.documents() as u64, "documents");
     let started = Instant::now();
     for batch in corpus.items().chunks(BATCH) {
         engine.add(ctx, AddRequest { items: batch.to_vec(), ..AddRequest::default() }).await?;
     }
-    loop {
-        let first = PageRequest { offset: 0, limit: 1000 };
-        let jobs = engine.jobs(ctx, None, first).await?;
-        let open: u64 = jobs.iter().map(|job| job.counts.open).sum();
-        bar.set_position((corpus.documents() as u64).saturating_sub(open));
-        if jobs.iter().all(|job| matches!(job.state, JobState::Done | JobState::Cancelled)) {
-            let failed: u64 = jobs.iter().map(|job| job.counts.failed).sum();
-            if failed > 0 {
-                bail!("{failed} documents of the corpus could not be indexed");
-            }
-            break;
-        }
-        tokio::time::sleep(Duration::from_millis(20)).await;
+    ended(engine, ctx, |open| bar.set_position((corpus.documents() as u64).saturating_sub(open))).await?;
+    if replays {
+        engine.build_graph(ctx, BuildRequest::default()).await?;
+        ended(engine, ctx, |open| bar.set_position((corpus.documents() as u64).saturating_sub(open))).await?;
     }
     // The vectors of entities and relations belong to the index: graph modes search them.
     engine.settle(SETTLE).await;
     bar.finish_and_clear();
     Ok(started.elapsed().as_secs_f64())
+}
+
+/// Waits until no job is open; `tell` hears how many documents are.
+async fn ended(engine: &Engine, ctx: &RequestContext, tell: impl Fn(u64)) -> Result<()> {
+    loop {
+        let first = PageRequest { offset: 0, limit: 1000 };
+        let jobs = engine.jobs(ctx, None, first).await?;
+        let open: u64 = jobs.iter().map(|job| job.counts.open).sum();
+        tell(open);
+        if jobs.iter().all(|job| matches!(job.state, JobState::Done | JobState::Cancelled)) {
+            let failed: u64 = jobs.iter().map(|job| job.counts.failed).sum();
+            if failed > 0 {
+                bail!("{failed} documents of the corpus could not be read");
+            }
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
 }

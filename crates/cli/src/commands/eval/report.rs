@@ -38,6 +38,7 @@ pub struct Report {
     ms_p50: f64,
     ms_p99: f64,
     mode: Mode,
+    each: Vec<Figures>,
 }
 
 impl Report {
@@ -60,11 +61,20 @@ impl Report {
             ms_p50: times.quantile(0.5),
             ms_p99: times.quantile(0.99),
             mode,
+            each: figures.to_vec(),
         }
     }
 
-    /// Prints one JSON object, or a table with 95 % intervals.
-    pub fn print(&self, as_json: bool) -> Result<()> {
+    fn each(&self) -> serde_json::Value {
+        let all = |figure: fn(&Figures) -> f64| self.each.iter().map(figure).collect::<Vec<f64>>();
+        json!({
+            "recall@2": all(|one| one.recall_2), "recall@5": all(|one| one.recall_5),
+            "recall@10": all(|one| one.recall_10), "ndcg@10": all(|one| one.ndcg_10), "mrr@10": all(|one| one.mrr_10),
+        })
+    }
+
+    /// Prints one JSON object, with the figures of each question if asked for, or a table with 95 % intervals.
+    pub fn print(&self, as_json: bool, each: bool) -> Result<()> {
         let Measured { queries, recall_2, recall_5, recall_10, ndcg_10, mrr_10 } = self.measured;
         if as_json {
             let half = json!({
@@ -72,14 +82,18 @@ impl Report {
                 "ndcg@10": ndcg_10.half, "mrr@10": mrr_10.half,
                 "answer@1": self.answer_1.map(|one| one.half), "answer@3": self.answer_3.map(|three| three.half),
             });
-            return output::json(&json!({
+            let mut report = json!({
                 "queries": queries, "passages": self.passages,
                 "recall@2": recall_2.mean, "recall@5": recall_5.mean, "recall@10": recall_10.mean,
                 "ndcg@10": ndcg_10.mean, "mrr@10": mrr_10.mean,
                 "answer@1": self.answer_1.map(|one| one.mean), "answer@3": self.answer_3.map(|three| three.mean),
                 "index_s": self.index_s, "ms_p50": self.ms_p50, "ms_p99": self.ms_p99, "mode": self.mode.name(),
                 "half_interval_95": half,
-            }));
+            });
+            if let Some(report) = report.as_object_mut().filter(|_| each) {
+                report.insert("each".to_owned(), self.each());
+            }
+            return output::json(&report);
         }
         output::line(&format!("{} passages, {queries} questions, mode {}", self.passages, self.mode.name()));
         let rows = [
