@@ -122,8 +122,8 @@ impl Default for ChunkSettings {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct IngestSettings {
-    /// Threads that read documents, over all workspaces; 0 means one less than the machine has (at least
-    /// one), which keeps queries fast.
+    /// Documents worked on at once, over all workspaces, beside those that wait for a model; 0 means one less than the
+    /// machine has cores (at least one), which keeps queries fast.
     pub parallel: usize,
     /// Documents in work at once, per workspace.
     pub in_flight_documents: usize,
@@ -154,7 +154,7 @@ impl Default for IngestSettings {
 }
 
 impl IngestSettings {
-    /// The number of reading threads that `parallel` stands for.
+    /// The number that `parallel` stands for.
     #[must_use]
     pub fn threads(&self) -> usize {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZeroUsize::get);

@@ -66,6 +66,8 @@ impl Errand {
 pub(crate) struct Maker {
     pub(crate) model: Arc<dyn EmbeddingModel>,
     pub(crate) batch: usize,
+    /// Whether it is asked over a network, or runs beside this work: whoever waits for it needs no core.
+    pub(crate) is_elsewhere: bool,
 }
 
 /// The model that is configured.
@@ -85,11 +87,11 @@ impl Chosen {
     /// The model as one of so many dimensions.
     fn with(self, dimensions: usize, errand: Errand) -> Maker {
         match self {
-            Self::BuiltIn(model) => Maker { model, batch: BUILT_IN_BATCH },
+            Self::BuiltIn(model) => Maker { model, batch: BUILT_IN_BATCH, is_elsewhere: false },
             Self::Called(provider) => {
                 let batch = provider.batch().max(1).saturating_mul(AT_ONCE);
                 let called = CalledEmbedder::new(provider, dimensions, errand.runtime, errand.call);
-                Maker { model: Arc::new(called.until(&errand.cancel)), batch }
+                Maker { model: Arc::new(called.until(&errand.cancel)), batch, is_elsewhere: true }
             }
         }
     }

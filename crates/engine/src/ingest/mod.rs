@@ -13,6 +13,7 @@ mod life;
 mod prepare;
 mod progress;
 mod publish;
+mod turns;
 mod unpublished;
 mod worker;
 
@@ -27,6 +28,7 @@ use tokio::sync::broadcast;
 use crate::engine::EngineParts;
 use graph::Graphs;
 use lane::Lane;
+use turns::Turns;
 use unpublished::Unpublished;
 use worker::Bench;
 
@@ -34,19 +36,22 @@ use worker::Bench;
 pub(crate) struct Ingest {
     parts: Arc<EngineParts>,
     readers: Arc<rayon::ThreadPool>,
+    turns: Arc<Turns>,
     lanes: Mutex<HashMap<WorkspaceName, Arc<Lane>>>,
     graphs: Arc<Graphs>,
 }
 
 impl Ingest {
     pub(crate) fn new(parts: Arc<EngineParts>) -> Result<Self> {
+        let turns = parts.settings.ingest.threads();
         let readers = rayon::ThreadPoolBuilder::new()
-            .num_threads(parts.settings.ingest.threads())
+            .num_threads(turns + turns::WAITING)
             .thread_name(|number| format!("read-{number}"))
             .build()
             .map_err(|error| no_threads().caused_by(error))?;
+        let turns = Arc::new(Turns::new(turns));
         let graphs = Arc::new(Graphs::new(parts.settings.graph.parallel));
-        Ok(Self { parts, readers: Arc::new(readers), lanes: Mutex::default(), graphs })
+        Ok(Self { parts, readers: Arc::new(readers), turns, lanes: Mutex::default(), graphs })
     }
 
     fn lane(&self, name: &WorkspaceName) -> Arc<Lane> {
@@ -59,6 +64,7 @@ impl Ingest {
             lane: self.lane(workspace.name()),
             workspace: Arc::clone(workspace),
             readers: Arc::clone(&self.readers),
+            turns: Arc::clone(&self.turns),
             graphs: Arc::clone(&self.graphs),
             runtime: Handle::current(),
         }

@@ -153,7 +153,9 @@ fn vectors(
 ) -> Result<Vec<Vector>> {
     let workspace = bench.workspace.as_ref();
     let errand = Errand::in_background(workspace, &bench.runtime, cancel);
-    let Some(Maker { model, batch }) = bench.parts.writing_embedder(workspace, errand)? else { return Ok(Vec::new()) };
+    // It may have to be asked how long its vectors are.
+    let maker = bench.turns.aside(|| bench.parts.writing_embedder(workspace, errand))?;
+    let Some(Maker { model, batch, is_elsewhere }) = maker else { return Ok(Vec::new()) };
     if parsed.metadata.language.as_ref().is_some_and(|code| !model.covers(code)) {
         return Ok(Vec::new());
     }
@@ -164,7 +166,9 @@ fn vectors(
         }
         let texts: Vec<String> = batch.iter().map(|chunk| embedded_text(title, chunk)).collect();
         let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
-        vectors.extend(model.embed(&texts)?.iter().map(|values| Vector::quantise(values)));
+        let embed = || model.embed(&texts);
+        let embedded = if is_elsewhere { bench.turns.aside(embed) } else { embed() };
+        vectors.extend(embedded?.iter().map(|values| Vector::quantise(values)));
     }
     Ok(vectors)
 }

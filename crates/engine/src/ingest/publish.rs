@@ -183,6 +183,7 @@ impl<'a> Publisher<'a> {
 /// One vector per text, made on the reading threads.
 pub(super) fn embedded(bench: &Bench, maker: &Maker, texts: &[&str]) -> Result<Vec<Vector>> {
     let embed = |texts: &[&str]| -> Result<Vec<Vector>> {
+        let _turn = (!maker.is_elsewhere).then(|| bench.turns.take());
         Ok(maker.model.embed(texts)?.iter().map(|values| Vector::quantise(values)).collect())
     };
     let batches: Result<Vec<_>> = bench.readers.install(|| texts.par_chunks(maker.batch).map(embed).collect());

@@ -18,6 +18,7 @@ use super::graph::Graphs;
 use super::lane::{Held, Lane};
 use super::prepare::{Ended, prepare, problem};
 use super::publish::{Published, Publisher};
+use super::turns::Turns;
 use super::{anew, lock};
 use crate::engine::EngineParts;
 use crate::settings::IngestSettings;
@@ -35,6 +36,7 @@ pub(super) struct Bench {
     pub(super) lane: Arc<Lane>,
     pub(super) workspace: Arc<dyn Workspace>,
     pub(super) readers: Arc<rayon::ThreadPool>,
+    pub(super) turns: Arc<Turns>,
     /// Where models are called.
     pub(super) runtime: Handle,
     /// Where graphs are made by models.
@@ -220,7 +222,9 @@ impl<'a> Worker<'a> {
         self.bench.readers.spawn(move || {
             let (number, document, hash) = (item.item, item.document.clone(), item.hash);
             let bytes = item.bytes.len() as u64;
+            let turn = bench.turns.take();
             let result = read(&bench, item);
+            drop(turn);
             // The worker waits for all of its readers.
             let _ = done.send(Finished { item: number, document, hash, bytes, result });
         });

@@ -68,6 +68,11 @@ impl Counting {
         self.0.waiting.subscribe().wait_for(|waiting| *waiting > 0).await.unwrap();
     }
 
+    /// Returns once so many calls wait.
+    pub(crate) async fn waits_for(&self, calls: usize) {
+        self.0.waiting.subscribe().wait_for(|waiting| *waiting >= calls).await.unwrap();
+    }
+
     pub(crate) fn asked(&self) -> Vec<Asked> {
         self.0.asked.lock().unwrap().clone()
     }

@@ -81,6 +81,25 @@ async fn a_configured_model_embeds_passages_entities_and_questions() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn documents_that_wait_for_the_model_do_not_keep_others_from_being_read() {
+    let model = Counting::new("lab/m", 7);
+    let models = Embedders::of(&[&model]);
+    models.choose(Some(&model));
+    let mut bench = bench(&models).await;
+    bench.take_in(&TEXTS).await;
+    settle(&bench).await;
+    model.shut(true);
+    let names: Vec<String> = (0..12).map(|number| format!("{number}.txt")).collect();
+    let texts: Vec<String> = (0..12).map(|number| format!("Mill {number} grinds rye.")).collect();
+    let documents: Vec<(&str, &str)> = names.iter().zip(&texts).map(|(n, t)| (n.as_str(), t.as_str())).collect();
+    let job = bench.add(&documents).await;
+    // Two are worked on at once, and far more wait.
+    tokio::time::timeout(std::time::Duration::from_secs(30), model.waits_for(10)).await.expect("ten wait at once");
+    model.shut(false);
+    assert_eq!(bench.ended(&job).await.counts.ready, 12);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn another_model_is_refused_until_the_vectors_are_made_anew() {
     let model = Counting::new("lab/m", 7);
     let models = Embedders::of(&[&model]);
