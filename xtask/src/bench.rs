@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::run::{cargo, output, root, run, target};
 
+mod answers;
 mod extract;
 mod gateway;
 mod local;
@@ -26,7 +27,7 @@ const SETS: [&str; 6] = ["musique", "musique_volumes", "policyqa", "tydi_en", "t
 const SPEED_SET: &str = "2wiki";
 
 /// Parts that can be asked for; `plot` draws `scale` again.
-const PARTS: [&str; 8] = ["quality", "extract", "speed", "scale", "peer", "gateway", "local", "plot"];
+const PARTS: [&str; 9] = ["quality", "extract", "speed", "scale", "peer", "answers", "gateway", "local", "plot"];
 /// Parts that run when none is named.
 const USUAL: [&str; 2] = ["quality", "speed"];
 
@@ -95,6 +96,7 @@ pub fn run_all(arguments: &[String]) -> Result<()> {
                 let model = asked.model.as_deref().context("name MiniLM's folder with --model")?;
                 local::measure(&asked.python, model, &asked.data.join(SPEED_SET))?;
             }
+            "answers" => answers::measure(&asked.peer)?,
             _ => peer::measure(&asked.peer)?,
         }
     }
