@@ -8,6 +8,7 @@ use lorekeep_types::{Community, EntityDetail, EntityId, EntityRef, RelationDetai
 use serde_json::json;
 
 use super::detect::Group;
+use crate::prompt::channel;
 
 /// Entities that a community is described by.
 const CENTRAL: usize = 8;
@@ -72,14 +73,14 @@ impl Content {
         Ok(Some(Self { community, entities, relations }))
     }
 
-    /// The records that a summary is written from: entities and relations, one JSON object per line.
+    /// The records that a summary is written from: entities and relations, one JSON object per line, as a reader sees them.
     pub(super) fn records(&self) -> [String; 2] {
         let entity =
             |one: &EntityDetail| json!({ "name": one.name, "type": one.kind, "description": cut(&one.description) });
         let relation = |one: &RelationDetail| json!({ "source": one.source.1, "target": one.target.1, "keywords": one.keywords, "description": cut(&one.description) });
         let entities = self.entities.iter().map(|one| entity(one).to_string());
         let relations = self.relations.iter().take(RELATIONS_TOLD).map(|one| relation(one).to_string());
-        [entities.collect::<Vec<_>>().join("\n"), relations.collect::<Vec<_>>().join("\n")]
+        [entities.collect::<Vec<_>>(), relations.collect()].map(|lines| channel::visible(&lines.join("\n")))
     }
 }
 
