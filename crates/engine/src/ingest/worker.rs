@@ -143,7 +143,11 @@ impl<'a> Worker<'a> {
         while !self.bench.lane.life.is_stopping() {
             self.claim()?;
             if self.in_flight == 0 && self.waiting.is_empty() && self.ready.is_empty() {
-                return Ok(());
+                // A whole claim may have been duplicates, behind which others wait.
+                if self.exhausted {
+                    return Ok(());
+                }
+                continue;
             }
             if !self.is_group_full() {
                 self.collect()?;

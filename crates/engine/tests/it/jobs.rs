@@ -121,3 +121,12 @@ async fn settling_fills_in_every_vector() {
     bench.doors.open("at-parse");
     assert!(bench.engine.settle(Duration::from_secs(30)).await);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn more_duplicates_than_are_claimed_at_once_all_end() {
+    let mut bench = Bench::new().await;
+    let texts: Vec<(String, String)> = (0..600).map(|n| (format!("{n}.txt"), format!("Town{n}x is near."))).collect();
+    let documents: Vec<(&str, &str)> = texts.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    assert_eq!(bench.take_in(&documents).await.counts.ready, 600);
+    assert_eq!(bench.take_in(&documents).await.counts.duplicate, 600);
+}
