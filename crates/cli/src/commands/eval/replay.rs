@@ -43,6 +43,8 @@ impl Replay {
     /// When it cannot be read, or has another layout.
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+        // Python writes a mean of nothing as NaN, which is no JSON.
+        let text = text.replace(": NaN", ": null");
         let file: File =
             serde_json::from_str(&text).with_context(|| format!("{} is not in HippoRAG's layout", path.display()))?;
         let answers = file.docs.iter().map(|passage| (key(&passage.text), records(passage))).collect();
@@ -73,9 +75,9 @@ fn quoted(asked: &str) -> &str {
     after.split_once("\n=== ").map_or(after, |(passage, _)| passage)
 }
 
-/// A text as it is compared.
+/// A text as it is compared: by its letters and digits, since a prompt holds nothing that cannot be seen.
 fn key(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ")
+    text.chars().filter(|letter| letter.is_alphanumeric()).collect()
 }
 
 fn records(passage: &Passage) -> String {
