@@ -13,8 +13,8 @@ use crate::run::{output, root};
 /// Resamples of a bootstrap interval.
 const RESAMPLES: usize = 10_000;
 
-/// Modes that use the graph.
-const MODES: [&str; 5] = ["auto", "local", "global", "hybrid", "mix"];
+/// The mode that is measured: the one that questions take unless they name another.
+const MODES: [&str; 1] = ["auto"];
 const FIGURES: [&str; 4] = ["recall@2", "recall@5", "recall@10", "ndcg@10"];
 
 /// Graphs by name, and the configuration that makes each of a model's output; `None` for the rules alone.

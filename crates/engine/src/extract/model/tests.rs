@@ -280,6 +280,19 @@ fn names_that_are_no_names_are_left_out() {
     let records =
         "entity<|#|>1963<|#|>date<|#|>A year\nentity<|#|>the<|#|>x<|#|>y\nrelation<|#|>1963<|#|>Ada<|#|>k<|#|>d";
     let extraction = combined(&[chunk(0, 0, "Ada was born in 1963.")], &[found(records)], Combine::Model);
-    assert_eq!(keys(&extraction), ["ada"], "the end of a relation is an entity, a number is none");
-    assert!(extraction.relations.is_empty());
+    assert!(
+        extraction.entities.is_empty() && extraction.relations.is_empty(),
+        "a number is no name, nor is a stop word"
+    );
+}
+
+#[test]
+fn relations_end_at_what_was_named_as_an_entity_by_the_model_or_the_rules() {
+    let records = "entity<|#|>Ada<|#|>person<|#|>A poet.\nrelation<|#|>Ada<|#|>Paris<|#|>stay<|#|>She stayed there.\n\
+                   relation<|#|>Ada<|#|>much of her time<|#|>loss<|#|>She lost it.";
+    let chunks = [chunk(0, 0, "Ada lost much of her time in Paris.")];
+    let both = combined(&chunks, &[found(records)], Combine::Both);
+    assert!(keys(&both).contains(&"paris") && !keys(&both).contains(&"much of her time"));
+    assert_eq!(both.relations.iter().map(|one| one.keywords.as_str()).collect::<Vec<_>>(), ["stay"]);
+    assert_eq!(keys(&combined(&chunks, &[found(records)], Combine::Model)), ["ada"]);
 }

@@ -1,5 +1,6 @@
 //! Joining what a model found in the passages of a document with what the built-in rules find there.
 
+use std::collections::HashSet;
 use std::ops::Range;
 
 use lorekeep_text::{is_phrase_key, norm, sentences};
@@ -78,8 +79,13 @@ fn read_told<'a>(draft: &mut Draft<'a>, chunk: &'a NewChunk, found: &'a Found, t
             draft.describe(number, chunk.position, if is_known { &one.kind } else { "" }, &one.description);
         }
     }
-    let ends: Vec<_> =
-        found.relations.iter().map(|one| (entity(draft, &one.source), entity(draft, &one.target))).collect();
+    // What the model relates without having named it as an entity is mostly a clause: a link to nowhere.
+    let listed: HashSet<String> = found.entities.iter().map(|one| norm(&one.name)).collect();
+    let mut end = |draft: &mut Draft<'a>, name: &'a str| {
+        let key = norm(name);
+        if listed.contains(&key) || draft.known(&key).is_some() { entity(draft, name) } else { None }
+    };
+    let ends: Vec<_> = found.relations.iter().map(|one| (end(draft, &one.source), end(draft, &one.target))).collect();
     let told: Vec<u32> = known.iter().map(|(_, number)| *number).collect();
     draft.forget_relations(chunk.position, &told);
     let places = sentences(&chunk.text);
