@@ -11,7 +11,7 @@ use clap::Args;
 use serde_json::Value;
 
 use super::walk::{self, Found};
-use super::{progress, walk::Walked};
+use super::{progress, read, walk::Walked};
 use crate::app::App;
 use crate::client::{ApiError, Client, FilePart, encode};
 use crate::commands::{fetch, watch};
@@ -161,7 +161,7 @@ pub async fn upload(app: &App, client: &Client, files: &[Found], tags: &[String]
     let bar = progress::bar(app, files.len() as u64, "files sent");
     let (mut jobs, mut batch, mut size, mut unread) = (Vec::new(), Vec::new(), 0, 0);
     for found in files {
-        match std::fs::read(&found.path) {
+        match read::whole(&found.path) {
             Ok(bytes) => {
                 size += bytes.len();
                 batch.push(FilePart { source: found.path.display().to_string(), name: found.name.clone(), bytes });

@@ -44,8 +44,7 @@ pub async fn run(app: &App, client: &Client, args: &Build) -> Result<Exit> {
         if app.global.json {
             output::json(&answer)?;
         }
-        app.say("Nothing to build: the model has made the graph of every document already.");
-        return Ok(Exit::Ok);
+        return Ok(nothing_to_build(app));
     };
     if args.no_wait {
         if app.global.json {
@@ -66,12 +65,20 @@ pub async fn run(app: &App, client: &Client, args: &Build) -> Result<Exit> {
     Ok(if stopped { Exit::BudgetReached } else { exit })
 }
 
+fn nothing_to_build(app: &App) -> Exit {
+    app.say("Nothing to build: there is no document whose graph the model has not made already.");
+    Exit::Ok
+}
+
 fn show_plan(app: &App, plan: &Value) -> Result<Exit> {
     if app.global.json {
         output::json(plan)?;
         return Ok(Exit::Ok);
     }
     let number = |name: &str| plan[name].as_u64().unwrap_or_default();
+    if number("documents") == 0 {
+        return Ok(nothing_to_build(app));
+    }
     let new = number("passages") - number("cached").min(number("passages"));
     let row = |name: &str, text: &str| output::line(&format!("{}{text}", styled(Style::Dim, &format!("{name:<12}"))));
     row(

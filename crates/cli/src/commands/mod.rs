@@ -25,6 +25,7 @@ pub mod workspace;
 
 mod graph_build;
 mod progress;
+mod read;
 pub mod scan;
 mod walk;
 mod watch;

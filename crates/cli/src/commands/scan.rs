@@ -7,6 +7,7 @@ use lorekeep_server::ScanFolder;
 use lorekeep_types::{Error, ErrorCode, NewItem, RequestContext, Result, WorkspaceName};
 use tokio::runtime::Handle;
 
+use super::read;
 use super::walk::{self, Found};
 
 /// Files handed over at once.
@@ -54,7 +55,7 @@ async fn add(engine: &Engine, ctx: &RequestContext, files: &[Found], label: &str
     for batch in files.chunks(BATCH) {
         let mut items = Vec::with_capacity(batch.len());
         for found in batch {
-            match tokio::fs::read(&found.path).await {
+            match read::whole_elsewhere(found.path.clone()).await {
                 Ok(bytes) => {
                     items.push(NewItem::new(found.path.display().to_string(), &found.name, bytes));
                 }

@@ -91,6 +91,8 @@ fn a_server_that_knows_no_schemas_is_asked_in_plain_records() {
     assert_eq!(built.status.code(), Some(0), "{}", stderr(&built));
     let entity = place.json(&["graph", "entity", "Maria Stenberg"]);
     assert_eq!(entity["entity"]["description"], "A leader of works.");
+    let plan = place.run(&["graph", "build", "--dry-run"]);
+    assert!(stderr(&plan).contains("Nothing to build"), "{}", stderr(&plan));
 }
 
 #[test]

@@ -18,5 +18,6 @@ mod harness;
 mod kill;
 mod model_serve;
 mod models;
+mod reading;
 mod samples;
 mod serving;
