@@ -1,5 +1,5 @@
 // The source of a citation: the document's text beside the answer, the passage highlighted.
-import { useEffect, useMemo, useRef } from 'preact/hooks';
+import { useLayoutEffect, useMemo, useRef } from 'preact/hooks';
 import { addressed } from '../api/client';
 import type { Place } from '../api/types';
 import { placeName } from '../lib/citations';
@@ -30,7 +30,7 @@ export function SourcePane({ workspace, sources, index, step, close }: Props) {
   const title = useRef<HTMLHeadingElement>(null);
   const source = sources[index];
   // Keyboard and screen reader follow into the pane when it opens, not at every step.
-  useEffect(() => {
+  useLayoutEffect(() => {
     title.current?.focus({ preventScroll: true });
     paneOpen.value = true;
     return () => {

@@ -1,5 +1,5 @@
 // Ask: the question box, the answer as a document, its evidence beside it, the source of a citation on request.
-import { useEffect, useMemo } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useMemo } from 'preact/hooks';
 import type { Citation } from '../api/types';
 import { t, type MessageKey } from '../lib/i18n';
 import { answer, ask, asked, clear, draft, failure, phase, stage, stop } from '../state/ask';
@@ -54,7 +54,8 @@ function Asked({ question }: { question: string }) {
     setQuery({ cite: null });
     focusCitation(label);
   };
-  useEffect(() => useKeys({ step, escape: () => index >= 0 && (close(), true) }));
+  // With what is on screen, not a frame after it: Esc right after Enter is meant for the pane.
+  useLayoutEffect(() => useKeys({ step, escape: () => index >= 0 && (close(), true) }));
   return (
     <div class={index >= 0 ? 'ask ask--source' : 'ask'}>
       <div class="ask-main" inert={covered.value}>

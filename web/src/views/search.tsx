@@ -1,5 +1,5 @@
 // Search: passages without an answer, each with the reasons why it was found.
-import { useEffect, useMemo, useRef } from 'preact/hooks';
+import { useEffect, useLayoutEffect, useMemo, useRef } from 'preact/hooks';
 import { callJson } from '../api/client';
 import type { Reason, SearchResult, SearchResults } from '../api/types';
 import { duration } from '../lib/format';
@@ -66,7 +66,7 @@ function Results({ query }: { query: string }) {
     setQuery({ cite: null });
     requestAnimationFrame(() => document.querySelector<HTMLElement>(`[data-result="${CSS.escape(label ?? '')}"]`)?.focus());
   };
-  useEffect(() => useKeys({ step, escape: () => index >= 0 && (close(), true) }));
+  useLayoutEffect(() => useKeys({ step, escape: () => index >= 0 && (close(), true) }));
   useEffect(() => {
     if (value) announce(t('search.announce', { n: value.results.length }));
   }, [value]);
