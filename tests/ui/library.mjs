@@ -39,7 +39,7 @@ async function abstains({ page, url }) {
   await page.getByText('No answer found').waitFor();
 }
 
-export const library = {
+export const samples = {
   'add, ask, open, delete': { run: mainJob },
   'a file that cannot be read says why': { run: unreadable },
   'weak evidence abstains': { run: abstains },

@@ -8,7 +8,7 @@ import { launch, openPage } from './browser.mjs';
 import { startScriptedServer } from './scripted-server.mjs';
 import { shared } from './shared.mjs';
 import { edges } from './edges.mjs';
-import { library } from './library.mjs';
+import { samples } from './library.mjs';
 import { startRealServer } from './real-server.mjs';
 
 const { BASE_URL, SHOTS } = process.env;
@@ -43,7 +43,7 @@ const url = real?.url ?? BASE_URL?.replace(/\/$/, '');
 if (url) {
   failed += await runAll(browser, 'real', url, {
     ...shared({ question: 'How much did heat loss fall after the renovation?', entity: 'Kestrel', term: 'seagrass' }),
-    ...library,
+    ...samples,
   });
 } else {
   console.log('note  neither --binary nor BASE_URL: the tests on a real server were not run');

@@ -27,6 +27,14 @@ async fn over(store: Arc<Store>, models: &Arc<Embedders>) -> Bench {
     Bench::made(store, Some(Arc::clone(models) as _), EngineSettings::default()).await
 }
 
+/// With the two texts and all their vectors.
+async fn filled(models: &Arc<Embedders>) -> Bench {
+    let mut bench = bench(models).await;
+    bench.take_in(&TEXTS).await;
+    settle(&bench).await;
+    bench
+}
+
 fn workspace(bench: &Bench) -> Arc<dyn Workspace> {
     bench.store.workspace(&WorkspaceName::default_workspace()).unwrap()
 }
@@ -54,9 +62,7 @@ async fn a_configured_model_embeds_passages_entities_and_questions() {
     let model = Counting::new("lab/m", 7);
     let models = Embedders::of(&[&model]);
     models.choose(Some(&model));
-    let mut bench = bench(&models).await;
-    bench.take_in(&TEXTS).await;
-    settle(&bench).await;
+    let bench = filled(&models).await;
     assert_eq!(model_of(&bench), Some(("lab/m".to_owned(), 7)));
     let passages = model.texts(EmbedKind::Passage);
     for part in ["It rains in Bergen.", "Oslo lies at a fjord.", "Oslo\n", "Norway\n"] {
@@ -85,9 +91,7 @@ async fn documents_that_wait_for_the_model_do_not_keep_others_from_being_read() 
     let model = Counting::new("lab/m", 7);
     let models = Embedders::of(&[&model]);
     models.choose(Some(&model));
-    let mut bench = bench(&models).await;
-    bench.take_in(&TEXTS).await;
-    settle(&bench).await;
+    let mut bench = filled(&models).await;
     model.shut(true);
     let names: Vec<String> = (0..12).map(|number| format!("{number}.txt")).collect();
     let texts: Vec<String> = (0..12).map(|number| format!("Mill {number} grinds rye.")).collect();
@@ -103,9 +107,7 @@ async fn documents_that_wait_for_the_model_do_not_keep_others_from_being_read() 
 async fn another_model_is_refused_until_the_vectors_are_made_anew() {
     let model = Counting::new("lab/m", 7);
     let models = Embedders::of(&[&model]);
-    let mut bench = bench(&models).await;
-    bench.take_in(&TEXTS).await;
-    settle(&bench).await;
+    let mut bench = filled(&models).await;
     assert_eq!(model_of(&bench), Some(("letters".to_owned(), 26)));
 
     models.choose(Some(&model));
@@ -152,9 +154,7 @@ async fn the_old_vectors_serve_while_new_ones_are_made_and_documents_wait() {
     let (old, new) = (Counting::new("lab/old", 7), Counting::new("lab/new", 7));
     let models = Embedders::of(&[&old, &new]);
     models.choose(Some(&old));
-    let mut bench = bench(&models).await;
-    bench.take_in(&TEXTS).await;
-    settle(&bench).await;
+    let mut bench = filled(&models).await;
 
     models.choose(Some(&new));
     new.shut(true);
@@ -190,9 +190,7 @@ async fn a_former_model_that_is_gone_leaves_words_until_the_new_vectors_are_ther
     let (gone, new) = (Counting::new("gone/m", 7), Counting::new("lab/new", 5));
     let models = Embedders::of(&[&new]);
     models.choose(Some(&gone));
-    let mut bench = bench(&models).await;
-    bench.take_in(&TEXTS).await;
-    settle(&bench).await;
+    let mut bench = filled(&models).await;
     models.choose(Some(&new));
     new.shut(true);
     let job = bench.engine.reindex_vectors(&bench.ctx).await.unwrap();
@@ -247,9 +245,7 @@ async fn delayed(bench: &mut Bench, job: &Job) -> Job {
 async fn what_passes_is_waited_for_and_what_does_not_ends_the_job() {
     let model = Counting::new("lab/m", 7);
     let models = Embedders::of(&[&model]);
-    let mut bench = bench(&models).await;
-    bench.take_in(&TEXTS).await;
-    settle(&bench).await;
+    let mut bench = filled(&models).await;
     models.choose(Some(&model));
 
     model.fail(Some(ModelFault::Request));
@@ -274,9 +270,7 @@ async fn a_cancelled_job_leaves_the_old_vectors_and_lets_documents_in() {
     let (old, new) = (Counting::new("lab/old", 7), Counting::new("lab/new", 5));
     let models = Embedders::of(&[&old, &new]);
     models.choose(Some(&old));
-    let mut bench = bench(&models).await;
-    bench.take_in(&TEXTS).await;
-    settle(&bench).await;
+    let mut bench = filled(&models).await;
     models.choose(Some(&new));
     new.shut(true);
     let job = bench.engine.reindex_vectors(&bench.ctx).await.unwrap();
