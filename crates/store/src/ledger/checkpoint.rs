@@ -1,7 +1,8 @@
 //! The thread that brings what the ledger has logged into its file, so that no call waits for the disk.
 //!
 //! SQLite would do it within a commit, with three syncs, once per thousand pages: at some hundred calls per second most
-//! of the slow calls are slow for that.
+//! of the slow calls are slow for that. A sync holds writers up from another thread as well, by milliseconds for each
+//! megabyte that was logged, so that it waits for a moment in which nobody calls, and is otherwise rare.
 
 use std::sync::mpsc::{self, Receiver, SyncSender};
 use std::thread::{self, JoinHandle};
@@ -12,12 +13,16 @@ use rusqlite::Connection;
 use crate::error::{Result, StoreError};
 use crate::truth::connection::Place;
 
-/// Tasks between two rounds. Each changes some four pages, so that about 64 MB are logged.
-const EVERY: usize = 4_000;
+/// Tasks between two rounds where calls never rest. Each changes some four pages, so that about 64 MB are logged.
+const EVERY: usize = 16_000;
 
-/// Pages (of 4 KiB) of the log above which writers have to wait until all of it is in the file and it can begin anew:
+/// Tasks that are worth a round when calls rest, and how long that is.
+const AT_REST: usize = 500;
+pub(super) const REST: Duration = Duration::from_millis(300);
+
+/// Pages of the log, 128 MB, above which writers have to wait until all of it is in the file and it can begin anew:
 /// while they write without a pause, no round finds an end.
-const MOST_PAGES: i64 = 32_768;
+const MOST_PAGES: i64 = 131_072;
 
 /// How long they wait at most for somebody who still reads an older state, such as a long export. Without an end in this
 /// time it is tried again with the next round.
@@ -53,11 +58,23 @@ impl Checkpoints {
     /// Counts tasks that were committed; asks for a round when it is time.
     pub(super) fn written(&mut self, tasks: usize) {
         self.tasks += tasks;
-        if let Some(rounds) = self.rounds.as_ref().filter(|_| self.tasks >= EVERY) {
+        if self.tasks >= EVERY {
+            self.ask();
+        }
+    }
+
+    /// Whether a moment in which nobody calls is worth waiting for.
+    pub(super) fn wait_for_rest(&self) -> bool {
+        self.rounds.is_some() && self.tasks >= AT_REST
+    }
+
+    /// Asks for a round.
+    pub(super) fn ask(&mut self) {
+        if let Some(rounds) = &self.rounds {
             // A full channel means that one is asked for already.
             let _ = rounds.try_send(());
-            self.tasks = 0;
         }
+        self.tasks = 0;
     }
 }
 
@@ -74,13 +91,20 @@ impl Drop for Checkpoints {
 
 fn run(connection: &Connection, asked: &Receiver<()>) {
     while asked.recv().is_ok() {
-        let round = checkpoint(connection, "PRAGMA wal_checkpoint(PASSIVE)").and_then(|logged| {
-            if logged > MOST_PAGES { checkpoint(connection, "PRAGMA wal_checkpoint(RESTART)") } else { Ok(logged) }
-        });
-        if let Err(error) = round {
+        if let Err(error) = round(connection) {
             tracing::warn!(%error, "the log of the ledger could not be brought into its file; it is tried again later");
         }
     }
+}
+
+fn round(connection: &Connection) -> rusqlite::Result<()> {
+    const BESIDE: &str = "PRAGMA wal_checkpoint(PASSIVE)";
+    if checkpoint(connection, BESIDE)? > MOST_PAGES {
+        // What was logged meanwhile is little; what writers wait for is less still.
+        checkpoint(connection, BESIDE)?;
+        checkpoint(connection, "PRAGMA wal_checkpoint(RESTART)")?;
+    }
+    Ok(())
 }
 
 /// Pages in the log.

@@ -40,6 +40,10 @@ use crate::folder::Folder;
 use crate::format::Format;
 use crate::truth::connection::{Place, Readers};
 
+/// Bytes of a page of a new ledger. A call changes a few rows of some hundred bytes in five places, and each page is logged
+/// whole.
+const PAGE: u32 = 1_024;
+
 /// Its mark is "LorG".
 const FORMAT: Format = Format {
     name: "ledger",
@@ -82,7 +86,7 @@ impl SqliteLedger {
     }
 
     fn start(place: Place, folder: Option<Arc<Folder>>, now_ms: i64) -> Result<Self> {
-        let mut connection = place.writer()?;
+        let mut connection = place.writer_of_pages(PAGE)?;
         connection.pragma_update(None, "synchronous", "normal")?;
         FORMAT.migrate(&mut connection)?;
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;

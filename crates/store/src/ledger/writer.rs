@@ -3,14 +3,15 @@
 
 use std::mem;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{self, Receiver, Sender};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use lorekeep_types::{BudgetRule, Error, ErrorCode};
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::checkpoint::Checkpoints;
+use super::checkpoint::{Checkpoints, REST};
 use crate::error::{Result, StoreError};
 use crate::truth::connection::Place;
 
@@ -144,8 +145,15 @@ fn run(mut connection: Connection, queue: &Receiver<Task>, shared: &Shared, mut 
         let mut group = mem::take(&mut left);
         let own = group.len();
         if own == 0 {
-            let Ok(task) = queue.recv() else { return };
-            group.push(task);
+            let wait = if checkpoints.wait_for_rest() { REST } else { Duration::MAX };
+            match queue.recv_timeout(wait) {
+                Ok(task) => group.push(task),
+                Err(RecvTimeoutError::Timeout) => {
+                    checkpoints.ask();
+                    continue;
+                }
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
         }
         group.extend(queue.try_iter().take(GROUP));
         shared.waiting.fetch_sub(group.len() - own, Ordering::Relaxed);

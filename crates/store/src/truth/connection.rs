@@ -10,7 +10,7 @@ use rusqlite::{Connection, OpenFlags};
 use crate::error::Result;
 
 /// Idle read connections kept; more are opened when more threads read at once.
-const IDLE_READERS: usize = 4;
+const IDLE_READERS: usize = 8;
 
 /// Where the database is.
 #[derive(Clone, Debug)]
@@ -38,7 +38,14 @@ impl Place {
 
     /// A connection that may write; creates the database when it is missing.
     pub(crate) fn writer(&self) -> Result<Connection> {
+        self.writer_of_pages(4_096)
+    }
+
+    /// The same; a database that is created by it has pages of so many bytes, each of which is logged whole whenever a part
+    /// of it changes.
+    pub(crate) fn writer_of_pages(&self, bytes: u32) -> Result<Connection> {
         let connection = self.open(OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
+        connection.pragma_update(None, "page_size", bytes)?;
         if matches!(self, Self::File(_)) {
             connection.pragma_update(None, "journal_mode", "wal")?;
             connection.pragma_update(None, "journal_size_limit", 64 << 20)?;
@@ -65,7 +72,7 @@ impl Place {
         connection.busy_timeout(Duration::from_secs(60))?;
         connection.pragma_update(None, "foreign_keys", false)?;
         connection.pragma_update(None, "temp_store", "memory")?;
-        connection.set_prepared_statement_cache_capacity(160);
+        connection.set_prepared_statement_cache_capacity(400);
         Ok(connection)
     }
 }
