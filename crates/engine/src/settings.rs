@@ -38,6 +38,8 @@ pub struct GraphSettings {
     pub parallel: usize,
     /// What the graph of a passage that a model has read is made of.
     pub combine: Combine,
+    /// Whether names that look alike are shown to the model, and those that mean one thing joined.
+    pub resolve: bool,
     /// Whether the graph of new documents is made by the model as soon as they can be searched.
     pub automatic: bool,
 }
@@ -62,6 +64,7 @@ impl Default for GraphSettings {
             gleanings: 1,
             parallel: 8,
             combine: Combine::Both,
+            resolve: true,
             automatic: false,
         }
     }

@@ -6,11 +6,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use lorekeep_types::{
-    Cancel, CommitOutcome, ContentHash, DocumentFilter, DocumentId, DocumentOrder, DocumentPage, DocumentRecord,
-    DocumentState, DocumentText, DocumentWrite, EmbedTask, EmbeddingModelId, FreshVector, GraphEdit, GraphEnd,
-    GraphItem, GraphSource, GraphWrite, IntegrityReport, Job, JobId, JobItem, JobState, NewGraphJob, NewJob,
-    PageRequest, PendingItem, Problem, Result, Snapshot, Spending, StoredChunk, SummaryTask, SummaryWrite, VectorKind,
-    VectorTask, VectorWrite, VectorsStage, Workspace, WorkspaceName,
+    Cancel, CommitOutcome, Comparable, ContentHash, DocumentFilter, DocumentId, DocumentOrder, DocumentPage,
+    DocumentRecord, DocumentState, DocumentText, DocumentWrite, EmbedTask, EmbeddingModelId, EntityId, FreshVector,
+    GraphEdit, GraphEnd, GraphItem, GraphSource, GraphWrite, IntegrityReport, Job, JobId, JobItem, JobState,
+    NewGraphJob, NewJob, PageRequest, PendingItem, Problem, Result, Snapshot, Spending, StoredChunk, SummaryTask,
+    SummaryWrite, VectorKind, VectorTask, VectorWrite, VectorsStage, Verdict, Workspace, WorkspaceName,
 };
 
 use crate::folder::Folder;
@@ -178,6 +178,18 @@ impl Workspace for LocalWorkspace {
 
     fn stop_graph(&self, job: &JobId, problem: &Problem, now_ms: i64) -> Result<()> {
         Ok(self.truth.stop_graph(job, problem, now_ms)?)
+    }
+
+    fn comparable(&self) -> Result<Vec<Comparable>> {
+        Ok(self.truth.read()?.comparable()?)
+    }
+
+    fn verdicts(&self, pairs: &[(String, String)]) -> Result<Vec<Option<bool>>> {
+        Ok(self.truth.read()?.verdicts(pairs)?)
+    }
+
+    fn resolve(&self, compared: &[EntityId], verdicts: &[Verdict], now_ms: i64) -> Result<u64> {
+        Ok(self.truth.resolve(compared, verdicts, now_ms)?)
     }
 
     fn summary_tasks(&self, limit: usize) -> Result<Vec<SummaryTask>> {

@@ -177,6 +177,16 @@ impl Snapshot for MemoryIndex {
         Ok(near)
     }
 
+    fn cosines(&self, kind: VectorKind, row: i64, others: &[i64]) -> Result<Vec<f32>> {
+        let of = |row: i64| {
+            let vector = usize::try_from(row - 1).ok().and_then(|at| self.vectors.get(at));
+            vector.filter(|_| kind == VectorKind::Chunk)
+        };
+        let Some(own) = of(row) else { return Ok(vec![0.0; others.len()]) };
+        let own: Vec<f32> = own.bytes.iter().map(|byte| f32::from(*byte) * own.scale).collect();
+        Ok(others.iter().map(|other| of(*other).map_or(0.0, |vector| vector.dot(&own))).collect())
+    }
+
     fn phrases(&self) -> &PhraseGraph {
         &self.graph
     }

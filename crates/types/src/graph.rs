@@ -79,6 +79,8 @@ pub struct EntityDetail {
     pub key: String,
     /// Display name: the most frequent surface, or the user's.
     pub name: String,
+    /// Normal forms of other names whose entities were joined to it, at most 20.
+    pub aliases: Vec<String>,
     /// Type.
     pub kind: EntityKind,
     /// What models say of it, then its defining sentences, joined by a space, at most 1,200 characters; or the user's

@@ -29,6 +29,7 @@ mod snapshot;
 mod span;
 mod store;
 mod usage;
+mod vector_work;
 
 pub use audio::{AudioFormat, Recording, Speech, SpeechModel, Transcript, TranscriptionModel, Utterance};
 pub use cache::{CacheKey, CacheKind, CacheSize, ModelCache};
@@ -79,7 +80,8 @@ pub use secret::Secret;
 pub use snapshot::{CorpusStats, LexicalField, ScoredChunk, Snapshot, VectorKind};
 pub use span::{ByteSpan, CharSpan, char_span};
 pub use store::{
-    ChunkVector, CommitOutcome, DocumentWrite, EmbedTask, FreshVector, GraphSource, GraphWrite, IntegrityReport, Store,
-    SummaryTask, SummaryWrite, VectorTask, VectorWrite, VectorsStage, Workspace, WorkspaceSummary,
+    ChunkVector, CommitOutcome, Comparable, DocumentWrite, GraphSource, GraphWrite, IntegrityReport, Store,
+    SummaryTask, SummaryWrite, Verdict, Workspace, WorkspaceSummary,
 };
 pub use usage::Usage;
+pub use vector_work::{EmbedTask, FreshVector, VectorTask, VectorWrite, VectorsStage};

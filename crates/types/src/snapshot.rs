@@ -97,6 +97,12 @@ pub trait Snapshot: Send + Sync {
     /// When the vector view cannot be read.
     fn nearest(&self, kind: VectorKind, query: &[f32], limit: usize, least: f32) -> Result<Vec<(i64, f32)>>;
 
+    /// Cosine of the vector of `row` with those of `others`; 0 where one of the two has none.
+    ///
+    /// # Errors
+    /// When the vector view cannot be read.
+    fn cosines(&self, kind: VectorKind, row: i64, others: &[i64]) -> Result<Vec<f32>>;
+
     /// The phrase graph over this snapshot's ordinals.
     fn phrases(&self) -> &PhraseGraph;
 

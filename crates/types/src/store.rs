@@ -12,10 +12,11 @@ use crate::document::{
 };
 use crate::error::Result;
 use crate::graph::{Extraction, GraphEdit};
-use crate::id::{ContentHash, DocumentId, JobId, VersionId, WorkspaceName};
+use crate::id::{ContentHash, DocumentId, EntityId, JobId, VersionId, WorkspaceName};
 use crate::job::{GraphEnd, GraphItem, Job, JobItem, JobState, NewGraphJob, NewJob, PendingItem, Spending};
 use crate::model::{EmbeddingModelId, Vector};
 use crate::snapshot::{Snapshot, VectorKind};
+use crate::vector_work::{EmbedTask, FreshVector, VectorTask, VectorWrite, VectorsStage};
 
 /// All workspaces of one data folder.
 pub trait Store: Send + Sync {
@@ -152,69 +153,28 @@ pub struct SummaryWrite {
     pub text: String,
 }
 
-/// An entity or relation whose text changed since it was embedded.
+/// An entity that may be the same as another.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct EmbedTask {
-    /// `Entity` or `Relation`.
-    pub kind: VectorKind,
-    /// Row id.
-    pub row: i64,
-    /// Changes when the text does.
-    pub revision: i64,
-    /// What to embed.
-    pub text: String,
-    /// The description alone, for its token count.
-    pub description: String,
+pub struct Comparable {
+    /// Identity.
+    pub id: EntityId,
+    /// Normalised name.
+    pub key: String,
+    /// Display name.
+    pub name: String,
+    /// Type.
+    pub kind: String,
+    /// Whether those like it were looked through.
+    pub compared: bool,
 }
 
-/// A vector for an [`EmbedTask`]; ignored when the revision is no longer current.
-#[derive(Clone, Debug, PartialEq)]
-pub struct VectorWrite {
-    /// `Entity` or `Relation`.
-    pub kind: VectorKind,
-    /// Row id.
-    pub row: i64,
-    /// As in the task.
-    pub revision: i64,
-    /// The vector.
-    pub vector: Vector,
-    /// Tokens of the description.
-    pub description_tokens: u32,
-}
-
-/// A text whose vector is made anew; see [`Workspace::begin_vectors`].
+/// Whether the names of two entities mean one thing.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct VectorTask {
-    /// What the vector stands for.
-    pub kind: VectorKind,
-    /// Row id.
-    pub row: i64,
-    /// What to embed.
-    pub text: String,
-    /// The language of a chunk's document (ISO 639-1), if known.
-    pub language: Option<String>,
-}
-
-/// A vector that waits beside the present ones for its turn.
-#[derive(Clone, Debug, PartialEq)]
-pub struct FreshVector {
-    /// As in the task.
-    pub kind: VectorKind,
-    /// As in the task.
-    pub row: i64,
-    /// The vector.
-    pub vector: Vector,
-}
-
-/// Where a job of new vectors stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum VectorsStage {
-    /// Vectors are being made; the present ones serve.
-    Making,
-    /// They have taken their place; the job is yet to be ended.
-    Swapped,
-    /// The job has ended, or was cancelled.
-    Ended,
+pub struct Verdict {
+    /// The keys of the two, in any order.
+    pub keys: (String, String),
+    /// Whether they are the same.
+    pub same: bool,
 }
 
 /// Whether views and truth agree.
@@ -437,6 +397,25 @@ pub trait Workspace: Send + Sync {
     /// # Errors
     /// When the truth cannot be written.
     fn stop_graph(&self, job: &JobId, problem: &Problem, now_ms: i64) -> Result<()>;
+
+    /// Every entity that a model describes, by id.
+    ///
+    /// # Errors
+    /// When the truth cannot be read.
+    fn comparable(&self) -> Result<Vec<Comparable>>;
+
+    /// What was decided of pairs of keys before.
+    ///
+    /// # Errors
+    /// When the truth cannot be read.
+    fn verdicts(&self, pairs: &[(String, String)]) -> Result<Vec<Option<bool>>>;
+
+    /// Keeps verdicts, joins the entities that are the same, and takes those of `compared` for compared. Entities are not
+    /// joined when names of theirs are known to differ, or when users made or edited both. How many were joined.
+    ///
+    /// # Errors
+    /// When the truth cannot be written.
+    fn resolve(&self, compared: &[EntityId], verdicts: &[Verdict], now_ms: i64) -> Result<u64>;
 
     /// Entities whose descriptions are longer together than what is shown, and have no summary; at most `limit`.
     ///

@@ -132,6 +132,10 @@ fn entity_line(entity: &Value) -> String {
 fn show_entity(detail: &Value) {
     let entity = if detail["entity"].is_object() { &detail["entity"] } else { detail };
     output::line(&entity_line(entity));
+    let aliases: Vec<&str> = entity["aliases"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    if !aliases.is_empty() {
+        output::line(&styled(Style::Dim, &format!("also: {}", aliases.join(", "))));
+    }
     if let Some(description) = entity["description"].as_str().filter(|text| !text.is_empty()) {
         output::line(&excerpt(description, 600));
     }

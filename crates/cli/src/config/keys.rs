@@ -205,6 +205,12 @@ pub static KEYS: &[Key] = &[
         help: "what the graph of a passage that a model has read is made of: its findings with those of the built-in rules, or alone",
     },
     Key {
+        path: "graph.resolve",
+        kind: Kind::Choice(&["on", "off"]),
+        default: "on",
+        help: "whether a model that makes graphs is asked which names that look alike mean one thing, which are then joined",
+    },
+    Key {
         path: "llm.base_url",
         kind: Kind::Url,
         default: "",
@@ -474,13 +480,19 @@ pub static KEYS: &[Key] = &[
         path: "roles.*",
         kind: Kind::Text,
         default: "",
-        help: "models of a role in order of preference, PROVIDER/MODEL separated by commas; roles are extract, keywords, summarize, answer, judge, translate, rerank, vision",
+        help: "models of a role in order of preference, PROVIDER/MODEL separated by commas; roles are extract, keywords, summarize, answer, judge, translate, embed, rerank, vision, transcribe, speak",
+    },
+    Key {
+        path: "keys.*",
+        kind: Kind::Secret,
+        default: "",
+        help: "the key that a client of this name presents (`Authorization: Bearer` or `X-API-Key`): its calls of models are booked on the name, and `principal:NAME` limits them",
     },
     Key {
         path: "budgets.*.scope",
         kind: Kind::Text,
         default: "total",
-        help: "whose calls count: total, workspace:NAME, principal:NAME, provider:NAME or model:PROVIDER/MODEL",
+        help: "whose calls count: total, workspace:NAME, principal:NAME (of `keys`), provider:NAME or model:PROVIDER/MODEL",
     },
     Key {
         path: "budgets.*.window",

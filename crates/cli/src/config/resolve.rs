@@ -9,7 +9,7 @@ use lorekeep_engine::context::TokenBudget;
 use lorekeep_engine::{AnswerSettings, Combine, GraphSettings};
 use lorekeep_models::gateway::settings::GatewaySettings;
 use lorekeep_store::CacheLimits;
-use lorekeep_types::{OnFailure, WorkspaceName};
+use lorekeep_types::{OnFailure, Secret, WorkspaceName};
 
 use super::keys::Kind;
 use super::layers::Layers;
@@ -40,6 +40,8 @@ pub struct Config {
     pub chunk_tokens: Option<usize>,
     /// Overlap of fixed chunks, tokens.
     pub chunk_overlap: usize,
+    /// Keys of clients, by the names of these.
+    pub keys: Vec<(String, Secret)>,
     /// Folders to watch.
     pub watch: Vec<PathBuf>,
     /// Folder of LightRAG's scan.
@@ -92,6 +94,7 @@ impl Config {
             chunking: text("ingest.chunking"),
             chunk_tokens: number("ingest.chunk_tokens"),
             chunk_overlap: number("ingest.chunk_overlap").unwrap_or(100),
+            keys: keys(layers)?,
             watch: text("ingest.watch").split(':').filter(|path| !path.is_empty()).map(expand).collect(),
             input_dir: folder("ingest.input_dir"),
             answer_timeout_s: number("server.answer_timeout_s").unwrap_or(300) as u64,
@@ -102,6 +105,7 @@ impl Config {
                 parallel: number("graph.parallel").unwrap_or(8),
                 automatic: text("graph.extract") == "on",
                 combine: if text("graph.combine") == "model" { Combine::Model } else { Combine::Both },
+                resolve: text("graph.resolve") != "off",
             },
             tokenizer: text("answer.tokenizer"),
             models: models::resolve(layers, environment)?,
@@ -119,6 +123,22 @@ impl Config {
             log_format: text("log.format"),
         })
     }
+}
+
+/// The keys of clients; one key names one client.
+fn keys(layers: &Layers) -> Result<Vec<(String, Secret)>> {
+    let mut keys: Vec<(String, Secret)> = Vec::new();
+    for (name, values) in layers.section("keys.") {
+        let key = Secret::new(values.values().next().copied().unwrap_or_default());
+        if key.expose().is_empty() {
+            bail!("`keys.{name}` is empty");
+        }
+        if let Some((other, _)) = keys.iter().find(|(_, known)| *known == key) {
+            bail!("`keys.{other}` and `keys.{name}` are the same key, which would name two clients");
+        }
+        keys.push((name.to_owned(), key));
+    }
+    Ok(keys)
 }
 
 fn answer_settings(text: &dyn Fn(&str) -> String) -> AnswerSettings {

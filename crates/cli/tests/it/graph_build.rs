@@ -41,7 +41,7 @@ const PRICES: &str = "[prices.small]\ninput_per_mtok = 2.0\noutput_per_mtok = 8.
 #[test]
 fn a_plan_a_build_and_what_it_cost() {
     let provider = extractor();
-    let place = place(&provider.url(), PRICES);
+    let place = place(&provider.url(), &format!("{PRICES}[graph]\nresolve = \"off\"\n"));
     let plan = place.json(&["graph", "build", "--dry-run"]);
     assert_eq!((&plan["model"], &plan["passages"], &plan["cached"]), (&json!("llm/small"), &json!(1), &json!(0)));
     assert!(plan["cost_usd"].as_f64().unwrap() > 0.0 && plan["prompt_tokens"].as_u64().unwrap() > 200, "{plan}");

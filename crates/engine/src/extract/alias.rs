@@ -34,7 +34,7 @@ pub(super) fn read(draft: &mut Draft<'_>, text: &str, occurrences: &[Occurrence]
 }
 
 /// Whether `short` is made of the initials of `long`: of all its words, or of those that begin with a capital.
-fn abbreviates(short: &str, long: &str) -> bool {
+pub(super) fn abbreviates(short: &str, long: &str) -> bool {
     let letters: String = short.chars().filter(|c| c.is_alphanumeric()).collect();
     let capitals = letters.chars().filter(|c| c.is_uppercase()).count();
     let length = letters.chars().count();

@@ -11,6 +11,7 @@ mod cues;
 mod definition;
 mod draft;
 mod keywords;
+pub(crate) mod likeness;
 pub(crate) mod model;
 mod words;
 

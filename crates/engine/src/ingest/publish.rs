@@ -141,7 +141,7 @@ impl<'a> Publisher<'a> {
             if late || lane.life.is_stopping() {
                 break;
             }
-            match self.embed_batch(last) {
+            match embed_batch(self.bench, last) {
                 Ok(None) => break,
                 Ok(first) => last = first,
                 Err(error) => {
@@ -154,30 +154,30 @@ impl<'a> Publisher<'a> {
             self.publish();
         }
     }
+}
 
-    /// Embeds one batch; returns its first task, `None` when there was nothing (new) to do.
-    fn embed_batch(&self, last: Option<(i64, i64)>) -> Result<Option<(i64, i64)>> {
-        let workspace = self.bench.workspace.as_ref();
-        let tasks = workspace.embed_tasks(BATCH)?;
-        let first = tasks.first().map(|task| (task.row, task.revision));
-        if first.is_none() || first == last {
-            return Ok(None);
-        }
-        let errand = Errand::in_background(workspace, &self.bench.runtime, self.bench.lane.life.stopping());
-        let Some(maker) = self.bench.parts.writing_embedder(workspace, errand)? else { return Ok(None) };
-        let texts: Vec<&str> = tasks.iter().map(|task| task.text.as_str()).collect();
-        let vectors = embedded(self.bench, &maker, &texts)?;
-        let counter = self.bench.parts.tokens.as_ref();
-        let write = |(task, vector): (&EmbedTask, Vector)| VectorWrite {
-            kind: task.kind,
-            row: task.row,
-            revision: task.revision,
-            vector,
-            description_tokens: u32::try_from(counter.count(&task.description)).unwrap_or(u32::MAX),
-        };
-        workspace.put_vectors(tasks.iter().zip(vectors).map(write).collect())?;
-        Ok(first)
+/// Embeds one batch; returns its first task, `None` when there was nothing (new) to do.
+pub(super) fn embed_batch(bench: &Bench, last: Option<(i64, i64)>) -> Result<Option<(i64, i64)>> {
+    let workspace = bench.workspace.as_ref();
+    let tasks = workspace.embed_tasks(BATCH)?;
+    let first = tasks.first().map(|task| (task.row, task.revision));
+    if first.is_none() || first == last {
+        return Ok(None);
     }
+    let errand = Errand::in_background(workspace, &bench.runtime, bench.lane.life.stopping());
+    let Some(maker) = bench.parts.writing_embedder(workspace, errand)? else { return Ok(None) };
+    let texts: Vec<&str> = tasks.iter().map(|task| task.text.as_str()).collect();
+    let vectors = embedded(bench, &maker, &texts)?;
+    let counter = bench.parts.tokens.as_ref();
+    let write = |(task, vector): (&EmbedTask, Vector)| VectorWrite {
+        kind: task.kind,
+        row: task.row,
+        revision: task.revision,
+        vector,
+        description_tokens: u32::try_from(counter.count(&task.description)).unwrap_or(u32::MAX),
+    };
+    workspace.put_vectors(tasks.iter().zip(vectors).map(write).collect())?;
+    Ok(first)
 }
 
 /// One vector per text, made on the reading threads.

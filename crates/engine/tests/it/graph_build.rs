@@ -44,8 +44,13 @@ fn records(request: &lorekeep_types::ChatRequest) -> String {
 const TOWNS: &[(&str, &str)] =
     &[("a.txt", "Oslo is near Bergen."), ("b.txt", "Voss is near Bergen."), ("c.txt", "Narvik rains.")];
 
+/// Names are not compared here.
+fn plain() -> GraphSettings {
+    GraphSettings { resolve: false, ..GraphSettings::default() }
+}
+
 async fn bench(model: &Scripted) -> Bench {
-    let mut bench = Bench::with_graph(store(), model, GraphSettings::default(), None).await;
+    let mut bench = Bench::with_graph(store(), model, plain(), None).await;
     bench.take_in(TOWNS).await;
     bench
 }
@@ -118,7 +123,7 @@ async fn what_was_read_before_costs_nothing_again() {
 #[tokio::test(flavor = "multi_thread")]
 async fn deleting_many_documents_asks_no_model_and_leaves_what_the_rest_say() {
     let model = reader();
-    let mut bench = Bench::with_graph(store(), &model, GraphSettings::default(), None).await;
+    let mut bench = Bench::with_graph(store(), &model, plain(), None).await;
     let names: Vec<String> = (0..40).map(|n| format!("{n}.txt")).collect();
     let texts: Vec<String> = (0..40).map(|n| format!("Town{n}x is near Bergen.")).collect();
     let documents: Vec<(&str, &str)> = names.iter().zip(&texts).map(|(n, t)| (n.as_str(), t.as_str())).collect();
@@ -147,7 +152,7 @@ async fn a_passage_that_fails_costs_only_itself() {
         _ if request.messages.len() > 2 => Ok("<|COMPLETE|>".to_owned()),
         _ => Ok(records(request)),
     });
-    let mut bench = Bench::with_graph(store(), &model, GraphSettings::default(), None).await;
+    let mut bench = Bench::with_graph(store(), &model, plain(), None).await;
     let long =
         format!("# One\n{}\n\n# Two\n{}\n", "Oslo is near Bergen. ".repeat(12), "Voss is near Bergen. ".repeat(12));
     bench.take_in(&[("long.txt", &long), ("refused.txt", "Narvik is a town.")]).await;
@@ -171,7 +176,7 @@ async fn a_passage_that_fails_costs_only_itself() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_plan_tells_the_price_and_asks_nothing() {
     let model = reader();
-    let mut bench = Bench::with_graph(store(), &model, GraphSettings::default(), Some(2.0)).await;
+    let mut bench = Bench::with_graph(store(), &model, plain(), Some(2.0)).await;
     bench.take_in(TOWNS).await;
     let plan = bench.engine.plan_graph(&bench.ctx, &BuildRequest::default()).await.unwrap();
     assert_eq!((plan.documents, plan.passages, plan.cached, plan.calls, plan.parallel), (3, 3, 0, 6, 8));
@@ -185,7 +190,7 @@ async fn a_plan_tells_the_price_and_asks_nothing() {
 async fn a_limit_of_cost_is_kept_and_so_is_what_was_made() {
     let model = reader();
     // Each call costs 110 tokens at $10 a million, and reserves a little more than 4,096 of them before.
-    let settings = GraphSettings { gleanings: 0, ..GraphSettings::default() };
+    let settings = GraphSettings { gleanings: 0, ..plain() };
     let mut bench = Bench::with_graph(store(), &model, settings, Some(10.0)).await;
     let names: Vec<String> = (0..40).map(|n| format!("{n}.txt")).collect();
     let texts: Vec<String> = (0..40).map(|n| format!("Town{n}x is near Bergen.")).collect();
@@ -234,7 +239,7 @@ async fn without_a_model_or_its_price_the_remedy_is_named() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_refused_credential_stops_the_job_at_once() {
     let model = Scripted::new(|_, _| Err(ModelFault::Credential));
-    let settings = GraphSettings { parallel: 1, ..GraphSettings::default() };
+    let settings = GraphSettings { parallel: 1, ..plain() };
     let mut bench = Bench::with_graph(store(), &model, settings, None).await;
     bench.take_in(TOWNS).await;
     let job = build_all(&mut bench).await;
@@ -276,7 +281,7 @@ async fn a_job_goes_on_after_a_restart_without_reading_a_passage_twice() {
         })
     };
     assert!(itself.set(model.clone()).is_ok());
-    let settings = GraphSettings { gleanings: 0, parallel: 1, ..GraphSettings::default() };
+    let settings = GraphSettings { gleanings: 0, parallel: 1, ..plain() };
     let mut first = Bench::with_graph(Arc::clone(&store), &model, settings.clone(), None).await;
     first.take_in(TOWNS).await;
     let job = first.engine.build_graph(&first.ctx, BuildRequest::default()).await.unwrap().unwrap();
@@ -314,7 +319,7 @@ async fn a_document_that_changes_meanwhile_is_read_as_it_is_then() {
 #[tokio::test(flavor = "multi_thread")]
 async fn new_documents_get_their_graph_by_themselves_after_they_can_be_searched() {
     let model = reader();
-    let settings = GraphSettings { automatic: true, ..GraphSettings::default() };
+    let settings = GraphSettings { automatic: true, ..plain() };
     let mut bench = Bench::with_graph(store(), &model, settings, None).await;
     model.shut(true);
     bench.take_in(TOWNS).await;
@@ -328,7 +333,7 @@ async fn new_documents_get_their_graph_by_themselves_after_they_can_be_searched(
     assert_eq!(model.count(EXTRACTION), 6);
     // Where no model is there, documents come in as ever.
     let silent = Scripted::without(&[Role::Extract], |_, _| Ok(String::new()));
-    let settings = GraphSettings { automatic: true, ..GraphSettings::default() };
+    let settings = GraphSettings { automatic: true, ..plain() };
     let mut plain = Bench::with_graph(store(), &silent, settings, None).await;
     assert_eq!(plain.take_in(TOWNS).await.counts.ready, 3);
     assert!(plain.engine.settle(Duration::from_secs(20)).await && silent.asked().is_empty());
@@ -359,7 +364,7 @@ fn talker() -> Scripted {
 #[tokio::test(flavor = "multi_thread")]
 async fn descriptions_are_summarised_only_where_they_are_too_long_together() {
     let model = talker();
-    let mut bench = Bench::with_graph(store(), &model, GraphSettings::default(), None).await;
+    let mut bench = Bench::with_graph(store(), &model, plain(), None).await;
     let towns = many_towns(12);
     let documents: Vec<(&str, &str)> = towns.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
     bench.take_in(&documents[..2]).await;
@@ -385,7 +390,7 @@ async fn descriptions_are_summarised_only_where_they_are_too_long_together() {
 #[tokio::test(flavor = "multi_thread")]
 async fn very_many_descriptions_are_summarised_in_groups() {
     let model = talker();
-    let mut bench = Bench::with_graph(store(), &model, GraphSettings::default(), None).await;
+    let mut bench = Bench::with_graph(store(), &model, plain(), None).await;
     let towns = many_towns(200);
     let documents: Vec<(&str, &str)> = towns.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
     bench.take_in(&documents).await;

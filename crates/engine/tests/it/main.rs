@@ -15,6 +15,7 @@ mod communities;
 mod documents;
 mod embedder;
 mod graph_build;
+mod graph_resolve;
 mod jobs;
 mod kept_answers;
 mod poison;

@@ -11,6 +11,8 @@ pub struct Entity {
     pub id: i64,
     /// Its name.
     pub name: String,
+    /// Normal forms of other names whose entities were joined to it.
+    pub aliases: Vec<String>,
     /// Its type: `person`, `organization`, `location`, …, or `unknown`.
     #[schema(example = "organization")]
     pub r#type: String,
@@ -29,6 +31,7 @@ impl From<EntityDetail> for Entity {
         Self {
             id: entity.id.0,
             name: entity.name,
+            aliases: entity.aliases,
             r#type: entity.kind,
             description: entity.description,
             degree: entity.degree,

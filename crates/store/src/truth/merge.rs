@@ -29,15 +29,26 @@ pub(super) fn merge_entities(
     sources.sort_unstable();
     sources.dedup();
     sources.retain(|source| *source != target);
-    for source in sources {
-        move_passages(writing.sql(), source, target)?;
-        move_relations(writing, graph, source, target)?;
-        move_names(writing.sql(), source, target)?;
-        remove_entity(writing, source, true)?;
-    }
     // The user chose this name; the other's surfaces do not outvote it.
     let keep = "UPDATE entities SET kept = 1, user_name = coalesce(user_name, name) WHERE id = ?1";
     writing.sql().execute(keep, [target])?;
+    merge_into(writing, graph, &sources, target)
+}
+
+/// Makes the entities `sources` aliases of another, `target`.
+pub(super) fn merge_into(
+    writing: &mut Writing<'_>,
+    graph: &mut GraphChange,
+    sources: &[i64],
+    target: i64,
+) -> Result<()> {
+    for source in sources {
+        move_passages(writing.sql(), *source, target)?;
+        move_relations(writing, graph, *source, target)?;
+        move_names(writing.sql(), *source, target)?;
+        graph.entities.remove(source);
+        remove_entity(writing, *source, true)?;
+    }
     let touch = graph.touch(target);
     (touch.names, touch.definitions, touch.presence) = (true, true, true);
     graph.recount.push(target);

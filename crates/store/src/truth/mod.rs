@@ -21,6 +21,7 @@ mod jobs;
 mod merge;
 mod names;
 pub(crate) mod reader;
+mod resolve;
 pub(crate) mod schema;
 mod sentences;
 mod settings;

@@ -1,8 +1,8 @@
 //! Names of entities: what a name's key is, and which entity a key means.
 //!
-//! A key is looked up among the entities first, then among users' aliases, then among the names that documents
-//! equate with an entity. Documents' aliases only help to find a node; they never decide to which node a mention
-//! belongs, because that would have to be undone when the document goes.
+//! A key is looked up among the entities first, then among aliases (names that a user, or a model's verdict, joined to
+//! another entity), then among the names that documents equate with an entity. Documents' aliases only help to find a
+//! node; they never decide to which node a mention belongs, because that would have to be undone when the document goes.
 
 use rusqlite::{Connection, OptionalExtension};
 

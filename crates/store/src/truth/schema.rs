@@ -6,5 +6,10 @@ use crate::format::Format;
 pub(crate) const FORMAT: Format = Format {
     name: "workspace",
     mark: 0x4C6F_7265,
-    steps: &[include_str!("schema/0001.sql"), include_str!("schema/0002.sql"), include_str!("schema/0003.sql")],
+    steps: &[
+        include_str!("schema/0001.sql"),
+        include_str!("schema/0002.sql"),
+        include_str!("schema/0003.sql"),
+        include_str!("schema/0004.sql"),
+    ],
 };

@@ -12,6 +12,7 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::changes::ChangeKind;
 use super::graph::{EntityTouch, GraphChange, RelationTouch};
+use super::resolve::forget_names;
 use super::{Writing, sentences, summaries};
 use crate::error::Result;
 
@@ -426,6 +427,7 @@ pub(super) fn remove_entity(writing: &mut Writing<'_>, id: i64, stored: bool) ->
         unqueue(writing.sql(), QUEUE_ENTITY, id)?;
         writing.sql().prepare_cached("DELETE FROM entity_vectors WHERE row = ?1")?.execute([id])?;
         writing.sql().prepare_cached("DELETE FROM summaries WHERE entity = ?1")?.execute([id])?;
+        forget_names(writing.sql(), id)?;
         writing.sql().prepare_cached("DELETE FROM entities WHERE id = ?1")?.execute([id])?;
         writing.changed(ChangeKind::EntityRemoved(id));
     }

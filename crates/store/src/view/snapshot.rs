@@ -176,6 +176,14 @@ impl Snapshot for Published {
         Ok(set.nearest(query, limit, least))
     }
 
+    fn cosines(&self, kind: VectorKind, row: i64, others: &[i64]) -> Result<Vec<f32>> {
+        Ok(match kind {
+            VectorKind::Chunk => self.vectors.cosines(row, others),
+            VectorKind::Entity => self.entities.get(&self.truth)?.cosines(row, others),
+            VectorKind::Relation => self.relations.get(&self.truth)?.cosines(row, others),
+        })
+    }
+
     fn phrases(&self) -> &PhraseGraph {
         &self.graph
     }

@@ -44,6 +44,27 @@ impl VectorSet {
         &self.rows
     }
 
+    /// Cosine of the vector of `row` with those of `others`; 0 where one of the two has none.
+    pub(super) fn cosines(&self, row: i64, others: &[i64]) -> Vec<f32> {
+        let Some((own, own_scale)) = self.of(row) else { return vec![0.0; others.len()] };
+        let cosine = |other: &i64| {
+            let Some((other, scale)) = self.of(*other) else { return 0.0 };
+            let sum: i32 = own.iter().zip(other).map(|(a, b)| i32::from(*a) * i32::from(*b)).sum();
+            #[expect(clippy::cast_precision_loss, reason = "24 bits of the sum are plenty")]
+            let sum = sum as f32;
+            sum * own_scale * scale
+        };
+        others.iter().map(cosine).collect()
+    }
+
+    /// The bytes of a row and their scale.
+    fn of(&self, row: i64) -> Option<(&[i8], f32)> {
+        let slot = *self.slots.get(&row)? as usize;
+        let page = self.pages.get(slot / PAGE)?;
+        let bytes = page.bytes.chunks_exact(self.dimensions).nth(slot % PAGE)?;
+        Some((bytes, *page.scales.get(slot % PAGE)?))
+    }
+
     /// Sets the vector of a row. One of another length than those present is passed over: it cannot be compared.
     pub(super) fn put(&mut self, row: i64, vector: &Vector) {
         if self.slots.is_empty() {

@@ -4,7 +4,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use lorekeep_store::Store;
-use lorekeep_types::{ByteSpan, ErrorCode, Extraction, GraphWrite, NewEntity, NewGraphJob, NewMention, Store as _};
+use lorekeep_types::{
+    ByteSpan, EntityId, ErrorCode, Extraction, GraphWrite, NewEntity, NewGraphJob, NewMention, Store as _, Verdict,
+};
 
 use crate::support::{ALL, NOW, add, assert_sound, default_of, fresh_job, id, item, job, refusal, work};
 
@@ -45,6 +47,8 @@ fn write_fixture(path: &Path) {
         let extraction = Extraction { entities: vec![bob], mentions: vec![mention], relations: Vec::new() };
         let write = GraphWrite { document: id("b.txt"), version, maker: Some("m".into()), extraction };
         assert!(workspace.write_graph(write, NOW).unwrap());
+        let same = Verdict { keys: ("bob".into(), "ada".into()), same: false };
+        workspace.resolve(&[EntityId(1)], &[same], NOW).unwrap();
         let documents = vec![id("a.txt")];
         workspace.enqueue_graph(NewGraphJob { id: fresh_job(), documents, limit: Some(7) }, NOW).unwrap();
     }
@@ -53,11 +57,24 @@ fn write_fixture(path: &Path) {
 }
 
 #[test]
-fn a_truth_of_format_3_opens_and_goes_on() {
-    if !fixture(3).exists() {
-        write_fixture(&fixture(3));
+fn a_truth_of_format_4_opens_and_goes_on() {
+    if !fixture(4).exists() {
+        write_fixture(&fixture(4));
         panic!("the fixture was missing; it has been made and wants to be committed");
     }
+    let folder = folder_with(&fixture(4));
+    let store = Store::open(folder.path(), NOW).unwrap();
+    let workspace = default_of(&store);
+    assert_sound(&*workspace);
+    assert_eq!(workspace.verdicts(&[("ada".into(), "bob".into())]).unwrap(), [Some(false)]);
+    work(&*workspace);
+    workspace.delete(&[id("b.txt")], NOW).unwrap();
+    workspace.refresh().unwrap();
+    assert_sound(&*workspace);
+}
+
+#[test]
+fn a_truth_of_format_3_opens_and_goes_on() {
     let folder = folder_with(&fixture(3));
     let store = Store::open(folder.path(), NOW).unwrap();
     let workspace = default_of(&store);
@@ -94,7 +111,7 @@ fn a_newer_format_is_refused_with_both_numbers() {
     let store = Store::open(folder.path(), NOW).unwrap();
     let error = store.workspace(&crate::support::name("default")).err().unwrap();
     assert_eq!(error.code(), ErrorCode::Unprocessable);
-    assert!(error.message().contains("999") && error.message().contains("up to 3"), "{error}");
+    assert!(error.message().contains("999") && error.message().contains("up to 4"), "{error}");
 }
 
 #[test]

@@ -6,7 +6,7 @@ use lorekeep_types::{
     VersionId, Workspace,
 };
 
-use crate::support::{ALL, NOW, add, assert_sound, default_of, fresh_job, id, memory, refusal, write_of};
+use crate::support::{ALL, NOW, add, assert_sound, default_of, extraction_of, fresh_job, id, memory, refusal};
 
 const DOCUMENTS: &[(&str, &str)] =
     &[("1.txt", "Ada is a poet. Ada met Bob."), ("2.txt", "Bob met Ada. Carol is here."), ("3.txt", "Dave left.")];
@@ -24,19 +24,7 @@ fn version(workspace: &dyn Workspace, name: &str) -> VersionId {
 /// What the miniature extractor finds in a document, with a model's words on every entity and relation.
 fn told(workspace: &dyn Workspace, name: &str, says: &str) -> GraphWrite {
     let text = DOCUMENTS.iter().find(|(known, _)| *known == name).unwrap().1;
-    let item = lorekeep_types::PendingItem {
-        item: 0,
-        job: fresh_job(),
-        document: id(name),
-        source: String::new(),
-        name: name.to_owned(),
-        bytes: text.as_bytes().to_vec(),
-        hash: lorekeep_types::ContentHash::of(text.as_bytes()),
-        tags: Vec::new(),
-        metadata: lorekeep_types::Metadata::default(),
-        chunking: None,
-    };
-    let mut extraction = write_of(&item).extraction;
+    let mut extraction = extraction_of(text);
     for entity in &mut extraction.entities {
         entity.descriptions = vec![(0, format!("{} {says}", entity.name))];
         entity.definitions.clear();

@@ -23,6 +23,7 @@ mod jobs;
 mod ledger;
 mod ledger_model;
 mod lock;
+mod resolve;
 mod support;
 mod views;
 mod workspaces;

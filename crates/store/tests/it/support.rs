@@ -97,6 +97,11 @@ pub(crate) fn write_of(item: &PendingItem) -> DocumentWrite {
     }
 }
 
+/// What the miniature extractor finds in a text.
+pub(crate) fn extraction_of(text: &str) -> Extraction {
+    extract(text, &chunks_of(text))
+}
+
 /// A vector that depends on the text alone.
 pub(crate) fn vector_of(text: &str) -> Vector {
     let mut values = [1.0_f32; 8];

@@ -1,6 +1,6 @@
 //! Joining what a model found in the passages of a document with what the built-in rules find there.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 use lorekeep_text::{is_phrase_key, norm, sentences};
@@ -117,8 +117,11 @@ fn evidence(chunk: &NewChunk, sentences: &[Range<usize>], words: &Words, (a, b):
     both.or_else(one).map_or(chunk.span, |sentence| placed(chunk, sentence))
 }
 
-/// The normalised words of a text and their places.
-struct Words(Vec<(String, Range<usize>)>);
+/// The normalised words of a text and their places, and where each word stands among them.
+struct Words {
+    words: Vec<(String, Range<usize>)>,
+    at: HashMap<String, Vec<usize>>,
+}
 
 impl Words {
     fn of(text: &str) -> Self {
@@ -139,7 +142,11 @@ impl Words {
                 _ => {}
             }
         }
-        Self(words)
+        let mut at: HashMap<String, Vec<usize>> = HashMap::new();
+        for (number, (word, _)) in words.iter().enumerate() {
+            at.entry(word.clone()).or_default().push(number);
+        }
+        Self { words, at }
     }
 
     /// Where a key is first spelt out.
@@ -152,9 +159,11 @@ impl Words {
     }
 
     fn places<'a>(&'a self, key: &'a str) -> impl Iterator<Item = Range<usize>> + 'a {
-        let count = key.split(' ').count();
-        self.0.windows(count).filter_map(move |window| {
-            let same = window.iter().map(|(word, _)| word.as_str()).eq(key.split(' '));
+        let parts: Vec<&str> = key.split(' ').collect();
+        let starts = parts.first().and_then(|first| self.at.get(*first));
+        starts.into_iter().flatten().filter_map(move |start| {
+            let window = self.words.get(*start..start + parts.len())?;
+            let same = window.iter().map(|(word, _)| word.as_str()).eq(parts.iter().copied());
             let (first, last) = (window.first()?, window.last()?);
             same.then_some(first.1.start..last.1.end)
         })

@@ -2,10 +2,11 @@
 //! are answered meanwhile from the graph that the built-in rules made.
 //!
 //! `worker` claims documents, publishes and ends them, `document` reads one of them, `run` is what the documents of one
-//! job share: what may be spent, and whether there is a reason to stop; `summaries` shortens what became
-//! too long.
+//! job share: what may be spent, and whether there is a reason to stop; when all is read, `resolve` joins
+//! entities that mean one thing, and `summaries` shortens what became too long.
 
 pub(crate) mod document;
+mod resolve;
 pub(crate) mod run;
 mod summaries;
 mod worker;

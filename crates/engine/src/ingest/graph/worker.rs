@@ -10,6 +10,7 @@ use lorekeep_types::{
 use tokio::task::JoinSet;
 
 use super::document::{Turn, read};
+use super::resolve::resolve;
 use super::summaries::summarise;
 use super::{Bench, lock};
 use crate::engine::join;
@@ -87,7 +88,7 @@ impl Shift<'_> {
                 if self.ended.is_empty() {
                     return Ok(());
                 }
-                self.summarise().await;
+                self.finish().await;
                 self.end().await?;
                 continue;
             }
@@ -102,8 +103,9 @@ impl Shift<'_> {
         Ok(())
     }
 
-    /// Shortens what became too long, on behalf of the job whose documents came last, unless that is cancelled.
-    async fn summarise(&self) {
+    /// Joins entities that mean one thing and shortens what became too long, on behalf of the job whose documents came last,
+    /// unless that is cancelled.
+    async fn finish(&self) {
         let job =
             self.ended.iter().find_map(|end| lock(&self.bench.graphs.held).get(&end.item).map(|held| held.job.clone()));
         let Some(job) = job else { return };
@@ -117,14 +119,22 @@ impl Shift<'_> {
                 tokio::time::sleep(LOOK).await;
             }
         };
-        let summarised = tokio::select! {
-            summarised = summarise(self.bench, &run, job.as_str()) => summarised,
+        let work = async {
+            if self.bench.ingest.parts.settings.graph.resolve {
+                let joined = resolve(self.bench, &run, job.as_str()).await?;
+                tracing::info!(workspace = %self.bench.ingest.workspace.name(), joined, "entities were compared");
+            }
+            summarise(self.bench, &run, job.as_str()).await
+        };
+        let finished = tokio::select! {
+            finished = work => finished,
             () = gone => Ok(()),
         };
         let unsaved = run.take_unsaved();
         let spent = stored(self.bench, move |workspace| workspace.spend(&job, &unsaved)).await;
-        if let Err(error) = summarised.and(spent) {
-            tracing::error!(workspace = %self.bench.ingest.workspace.name(), %error, "descriptions were not summarised");
+        if let Err(error) = finished.and(spent) {
+            let workspace = self.bench.ingest.workspace.name();
+            tracing::error!(%workspace, %error, "entities were not all compared or descriptions not summarised");
         }
     }
 

@@ -10,6 +10,7 @@ use crate::error::Result;
 const MOST_CHUNKS: usize = 200;
 const MOST_DOCUMENTS: usize = 75;
 const MOST_EVIDENCE: usize = 20;
+const MOST_ALIASES: usize = 20;
 
 const ENTITY: &str = "SELECT id, key, name, kind, description, description_tokens, degree, created_at FROM entities \
      WHERE visible AND id = ?1";
@@ -146,6 +147,10 @@ impl Reader<'_> {
         let mut statement = self.sql()?.prepare_cached(sql)?;
         let rows = statement.query_map((entity.id.0, MOST_DOCUMENTS), |row| row.get(0))?;
         entity.documents = rows.collect::<Result<_, _>>()?;
+        let mut statement =
+            self.sql()?.prepare_cached("SELECT key FROM aliases WHERE entity = ?1 ORDER BY key LIMIT ?2")?;
+        let rows = statement.query_map((entity.id.0, MOST_ALIASES), |row| row.get(0))?;
+        entity.aliases = rows.collect::<Result<_, _>>()?;
         Ok(entity)
     }
 
@@ -187,6 +192,7 @@ fn entity_row(row: &Row<'_>) -> rusqlite::Result<EntityDetail> {
         created_at: row.get(7)?,
         chunks: Vec::new(),
         documents: Vec::new(),
+        aliases: Vec::new(),
     })
 }
 

@@ -127,6 +127,12 @@ fn entity_vectors_are_found_and_follow_their_entities() {
     workspace.refresh().unwrap();
     let text = &tasks.iter().find(|task| task.text.starts_with("paris")).expect("a task for it").text;
     assert_eq!(nearest(text).first().map(String::as_str), Some("paris"));
+    let paris = workspace.snapshot().entity_named("paris").unwrap().unwrap().id.0;
+    let old = workspace.snapshot().entity_named("Old").unwrap().unwrap().id.0;
+    let cosines = workspace.snapshot().cosines(VectorKind::Entity, paris, &[paris, old, 999]).unwrap();
+    assert!((cosines[0] - 1.0).abs() < 0.02 && cosines[1] > 0.0 && cosines[1] < cosines[0], "{cosines:?}");
+    assert_eq!(cosines[2], 0.0, "no such row");
+    assert_eq!(workspace.snapshot().cosines(VectorKind::Entity, 999, &[paris]).unwrap(), [0.0]);
     workspace.delete(&[id("a.txt")], NOW).unwrap();
     workspace.refresh().unwrap();
     assert!(!nearest(text).contains(&"paris".to_owned()) && !nearest(text).is_empty());
