@@ -9,7 +9,7 @@ use anyhow::{Context, Result as AnyResult};
 use lorekeep_engine::{ChunkSettings, ChunkStrategy, Engine, EngineParts, EngineSettings, IngestSettings};
 use lorekeep_models::{Cl100k, O200k, StaticEmbedder, WordEstimate};
 use lorekeep_parse::{Limits, Parser};
-use lorekeep_server::{AppState, Build, Readiness, ScanFolder, ServerSettings};
+use lorekeep_server::{AppState, Build, Callers, Readiness, ScanFolder, ServerSettings};
 use lorekeep_store::{Holder, MemoryCache, Store};
 use lorekeep_types::{
     Clock, DocumentParser, Error, ErrorCode, Ledger, ModelCache, ModelDesk, Models, Result, TokenCounter,
@@ -142,6 +142,7 @@ fn engine_settings(config: &Config) -> Result<EngineSettings> {
 fn server_settings(config: &Config) -> ServerSettings {
     ServerSettings {
         loopback: is_loopback(&config.bind),
+        callers: Callers::new(config.keys.clone()),
         max_upload_bytes: config.max_body_bytes,
         max_upload_memory: config.max_body_bytes.saturating_mul(2),
         max_concurrent_requests: config.max_concurrent_requests,

@@ -8,6 +8,7 @@
 //!
 //! The rules live in the engine. Arguments, configuration and signals are left to the command line.
 
+mod callers;
 mod compat;
 pub mod dto;
 mod error;
@@ -21,6 +22,7 @@ mod settings;
 mod state;
 mod streams;
 
+pub use callers::Callers;
 pub use model_server::{ModelServer, model_router};
 pub use routes::{openapi, router};
 pub use serve::serve;

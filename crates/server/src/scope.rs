@@ -67,11 +67,12 @@ impl Drop for Scope {
 impl FromRequestParts<Shared> for Scope {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, _: &Shared) -> Result<Self, ApiError> {
+    async fn from_request_parts(parts: &mut Parts, app: &Shared) -> Result<Self, ApiError> {
         let workspace = workspace_of(parts)?;
         let request_id = parts.extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
+        let principal = app.settings.callers.of(&parts.headers).map(str::to_owned);
         Ok(Self {
-            context: RequestContext::new(workspace, request_id),
+            context: RequestContext { principal, ..RequestContext::new(workspace, request_id) },
             _admission: parts.extensions.get::<Admission>().cloned(),
         })
     }

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use crate::callers::Callers;
+
 /// Everything about serving that an operator may choose.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServerSettings {
@@ -12,6 +14,8 @@ pub struct ServerSettings {
     pub hosts: Vec<String>,
     /// Origins (`https://example.org`) whose pages may call the API; empty means none but its own page.
     pub cors_origins: Vec<String>,
+    /// Callers that are told apart.
+    pub callers: Callers,
     /// Largest JSON body, in bytes.
     pub max_json_bytes: usize,
     /// Largest JSON body that carries document texts, in bytes.
@@ -40,6 +44,7 @@ impl Default for ServerSettings {
             loopback: true,
             hosts: Vec::new(),
             cors_origins: Vec::new(),
+            callers: Callers::default(),
             max_json_bytes: 1 << 20,
             max_text_bytes: 50 << 20,
             max_upload_bytes: 256 << 20,

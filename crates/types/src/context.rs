@@ -29,6 +29,8 @@ impl Cancel {
 pub struct RequestContext {
     /// The workspace, already known to be well formed (not known to exist).
     pub workspace: WorkspaceName,
+    /// Who asks, by the name that books and budgets know; `None` for whoever does not say.
+    pub principal: Option<String>,
     /// Echoed in logs and error bodies.
     pub request_id: String,
     /// Work past this moment is abandoned with [`ErrorCode::Timeout`].
@@ -38,10 +40,10 @@ pub struct RequestContext {
 }
 
 impl RequestContext {
-    /// A context without deadline.
+    /// A context without principal or deadline.
     #[must_use]
     pub fn new(workspace: WorkspaceName, request_id: impl Into<String>) -> Self {
-        Self { workspace, request_id: request_id.into(), deadline: None, cancel: Cancel::default() }
+        Self { workspace, principal: None, request_id: request_id.into(), deadline: None, cancel: Cancel::default() }
     }
 
     /// Called at every step of long work.

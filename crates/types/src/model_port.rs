@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::cache::CacheKind;
 use crate::chat::{Capabilities, ChatEvent, ChatRequest, Completion, TokenUsage};
+use crate::context::RequestContext;
 use crate::error::{Error, ErrorCode};
 use crate::id::WorkspaceName;
 use crate::ledger::budget::BudgetAction;
@@ -97,6 +98,16 @@ impl Call {
             deadline: None,
             priority: Priority::Interactive,
             keep: None,
+        }
+    }
+
+    /// An interactive call on behalf of a request.
+    #[must_use]
+    pub fn of(ctx: &RequestContext, operation: impl Into<String>) -> Self {
+        Self {
+            principal: ctx.principal.clone(),
+            deadline: ctx.deadline,
+            ..Self::new(operation, ctx.workspace.clone(), ctx.request_id.clone())
         }
     }
 

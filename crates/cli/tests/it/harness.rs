@@ -144,6 +144,11 @@ pub struct Api {
 }
 
 impl Api {
+    /// The server's address.
+    pub fn url(&self) -> &str {
+        &self.base
+    }
+
     pub async fn get(&self, path: &str) -> reqwest::Result<Value> {
         self.client.get(format!("{}{path}", self.base)).send().await?.json().await
     }

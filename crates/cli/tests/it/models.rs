@@ -196,6 +196,39 @@ fn a_budget_refuses_or_falls_back_to_quotes() {
 }
 
 #[test]
+fn clients_are_told_apart_by_their_keys_and_limited_each() {
+    let provider = Provider::saying(ANSWER);
+    let more = format!(
+        "{PRICES}[keys]\nwebsite = \"k-website\"\nbot = \"k-bot\"\n\
+         [budgets.website]\nscope = \"principal:website\"\nlimit_usd = 0.000001\n"
+    );
+    let place = place(&provider.url(), &more);
+    let server = place.serve();
+    let ask = |header: &'static str, key: &'static str| {
+        let body = json!({ "question": QUESTION, "no_cache": true });
+        let url = format!("{}/v1/ask", server.api().url());
+        let request = server.client().post(url).header(header, key).json(&body);
+        provider.runtime.block_on(async { request.send().await.unwrap().status().as_u16() })
+    };
+    assert_eq!(ask("authorization", "Bearer k-website"), 402);
+    assert_eq!(ask("x-api-key", "k-website"), 402, "the same client by the other header");
+    assert_eq!(ask("x-api-key", "k-bot"), 200);
+    assert_eq!(ask("authorization", "Bearer sk-of-nobody"), 200);
+    let usage = place.json(&["usage", "--by", "principal"]);
+    let calls = |name: &str| {
+        let row = usage["rows"].as_array().unwrap().iter().find(|row| row["key"] == name);
+        row.map_or(0, |row| row["calls"].as_u64().unwrap())
+    };
+    assert_eq!((calls("bot"), calls(""), calls("website")), (1, 1, 0), "{usage}");
+    let shown = place.run(&["config", "show"]);
+    assert!(!String::from_utf8_lossy(&shown.stdout).contains("k-website"));
+    place.write("lorekeep.toml", "[keys]\na = \"same\"\nb = \"same\"\n");
+    let refused = place.run(&["config", "check"]);
+    assert_eq!(refused.status.code(), Some(5), "{}", stderr(&refused));
+    assert!(stderr(&refused).contains("`keys.a` and `keys.b`"), "{}", stderr(&refused));
+}
+
+#[test]
 fn an_answer_that_breaks_off_is_an_error_and_is_paid_for() {
     let provider = Provider::new(|_| {
         let chunk = json!({ "choices": [{ "index": 0, "delta": { "content": "Heat loss " } }] });

@@ -19,7 +19,7 @@ use std::time::Instant;
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
 use lorekeep_types::{
-    Answer, AnswerStyle, AskRequest, Call, ChatModel, Error, ErrorCode, Mode, ModelError, ModelFault, OnFailure,
+    Answer, AnswerStyle, AskRequest, ChatModel, Error, ErrorCode, Mode, ModelError, ModelFault, OnFailure,
     RequestContext, Result, Role, SearchRequest, Snapshot, Source, Usage, Workspace,
 };
 use tokio::sync::mpsc;
@@ -201,11 +201,6 @@ impl From<Error> for Failed {
     fn from(error: Error) -> Self {
         Self::Otherwise(error)
     }
-}
-
-/// A call of a model on behalf of a request.
-fn call(ctx: &RequestContext, operation: &str) -> Call {
-    Call { deadline: ctx.deadline, ..Call::new(operation, ctx.workspace.clone(), ctx.request_id.clone()) }
 }
 
 /// Adds what another call consumed. An unknown price makes the sum unknown.

@@ -2,7 +2,7 @@
 //! Their results are kept, so that the same one is paid for once.
 
 use lorekeep_types::{
-    CacheKind, ChatMessage, ChatRequest, ChatRole, Completion, OutputFormat, RequestContext, Role, Usage,
+    CacheKind, Call, ChatMessage, ChatRequest, ChatRole, Completion, OutputFormat, RequestContext, Role, Usage,
 };
 
 use crate::answer::write::usage;
@@ -48,7 +48,7 @@ impl Engine {
         let models = self.parts.models.as_ref()?;
         let model = saying.roles.iter().find_map(|role| models.chat(*role))?;
         let (mark, request) = self.said(&saying);
-        let call = super::call(ctx, saying.operation).kept(saying.kind, FORM);
+        let call = Call::of(ctx, saying.operation).kept(saying.kind, FORM);
         let heard = |completion: Completion| {
             let value = read(&completion.text.replace(&mark, ""));
             let value = value.ok_or_else(|| format!("{}: the model's text cannot be used", model.id()))?;

@@ -6,12 +6,12 @@ use std::time::Instant;
 use futures::StreamExt as _;
 use lorekeep_text as text;
 use lorekeep_types::{
-    Answer, AnswerKind, AskRequest, CacheKind, ChatEvent, ChatModel, Completion, Mode, ModelError, ModelFault,
+    Answer, AnswerKind, AskRequest, CacheKind, Call, ChatEvent, ChatModel, Completion, Mode, ModelError, ModelFault,
     OutputFormat, RequestContext, Result, Role, SearchRequest, Turn, Usage,
 };
 
 use super::spoken::Saying;
-use super::{AskEvent, Failed, Step, Teller, add, call, language};
+use super::{AskEvent, Failed, Step, Teller, add, language};
 use crate::answer::prompt::NOT_THERE;
 use crate::answer::sanitise::Held;
 use crate::answer::write::{self, Check, Frame, Pack};
@@ -136,13 +136,15 @@ impl Engine {
 
     /// The language to answer in, and the question in the language of the documents.
     async fn choose_language(&self, ctx: &RequestContext, request: &AskRequest, ready: &mut Ready) -> Result<()> {
-        let asked = text::language_of(&request.search.query);
+        // A conversation without documents is the user's own: to translate into French is answered in French.
+        let is_own = request.search.mode == Mode::Bypass;
+        let asked = if is_own { None } else { text::language_of(&request.search.query) };
         ready.code = request.language.clone().or_else(|| asked.map(str::to_owned));
         ready.language = match &ready.code {
             Some(code) => language::name_of(code).to_owned(),
             None => "the language of the question".to_owned(),
         };
-        if request.search.mode == Mode::Bypass || asked.is_none() {
+        if asked.is_none() {
             return Ok(());
         }
         let question = ready.query.clone();
@@ -223,7 +225,7 @@ impl Engine {
         (pack, teller, started): (&Pack, &Teller, Instant),
     ) -> Result<(Completion, Option<f64>), Failed> {
         let operation = if request.search.mode == Mode::Bypass { "chat" } else { "answer" };
-        let mut call = call(ctx, operation);
+        let mut call = Call::of(ctx, operation);
         if operation == "answer" && self.parts.settings.answer.cache && !request.fresh {
             call = call.kept(CacheKind::Answer, FORM);
         }
@@ -280,9 +282,10 @@ impl Engine {
 
     /// The answer in the language it was asked for in, where the model wrote another and one can translate.
     async fn in_its_language(&self, ctx: &RequestContext, answer: Answer, ready: &mut Ready) -> Answer {
-        let written = text::language_of(&answer.answer);
-        let wanted = ready.code.clone().filter(|code| written.is_some_and(|written| written != code));
-        let Some(wanted) = wanted.filter(|_| answer.kind == AnswerKind::Generated) else { return answer };
+        let Some(wanted) = ready.code.clone().filter(|_| answer.kind == AnswerKind::Generated) else { return answer };
+        if text::language_of(&answer.answer).is_none_or(|written| written == wanted) {
+            return answer;
+        }
         match self.translated(ctx, &answer.answer, &wanted).await {
             Some(Ok(spoken)) => {
                 ready.took(spoken.usage);

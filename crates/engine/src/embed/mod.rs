@@ -56,7 +56,7 @@ impl Errand {
     fn of_question(ctx: &RequestContext) -> Self {
         let patience = Instant::now() + PATIENCE;
         let deadline = Some(ctx.deadline.map_or(patience, |deadline| deadline.min(patience)));
-        let call = Call { deadline, ..Call::new(OPERATION, ctx.workspace.clone(), ctx.request_id.clone()) };
+        let call = Call { deadline, ..Call::of(ctx, OPERATION) };
         let call = call.kept(CacheKind::Embedding, FORM);
         Self { runtime: Handle::current(), call, cancel: ctx.cancel.clone() }
     }

@@ -74,7 +74,7 @@ async fn ranked(
     let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
     let patience = Instant::now() + PATIENCE;
     let deadline = Some(ctx.deadline.map_or(patience, |deadline| deadline.min(patience)));
-    let call = Call { deadline, ..Call::new("rerank", ctx.workspace.clone(), ctx.request_id.clone()) };
+    let call = Call { deadline, ..Call::of(ctx, "rerank") };
     Ok(model.rerank(&call, query, &texts, texts.len()).await?.ranking)
 }
 

@@ -330,3 +330,17 @@ async fn a_ranker_that_fails_leaves_the_order_and_is_told() {
     assert_eq!((order(&model), answer.kind), (vec!["mill.txt".into(), "port.txt".into()], AnswerKind::Generated));
     assert!(answer.notices.iter().any(|notice| notice.contains("built-in order")), "{answer:?}");
 }
+
+#[tokio::test]
+async fn a_conversation_without_documents_is_answered_in_the_language_that_the_model_chooses() {
+    let french = "Le moulin se trouve au bord de la rivière depuis bien des années.";
+    let model = Scripted::new(move |operation, _| {
+        assert_eq!(operation, "chat", "nothing is translated");
+        Ok(french.to_owned())
+    });
+    let bench = Bench::with_model(&model, AnswerSettings::default()).await;
+    let mut request = AskRequest::new("Please translate into French: the mill has stood by the river for many years.");
+    request.search.mode = Mode::Bypass;
+    let answer = bench.engine.ask(&bench.ctx, request).await.unwrap();
+    assert_eq!((answer.answer.as_str(), answer.notices.len()), (french, 0));
+}

@@ -85,7 +85,9 @@ pub(crate) async fn transcribe(State(app): State<Shared>, mut scope: Scope, requ
     let form = Form::read(&app, request).await?;
     let model =
         app.state.models.as_ref().and_then(|models| models.transcribe()).ok_or_else(|| none(Role::Transcribe))?;
-    let work = async |ctx: &RequestContext| Ok(model.transcribe(&call(ctx, Role::Transcribe), &form.recording).await?);
+    let work = async |ctx: &RequestContext| {
+        Ok(model.transcribe(&Call::of(ctx, Role::Transcribe.name()), &form.recording).await?)
+    };
     let transcript = scope.within(app.settings.answer_timeout, work).await?;
     Ok(if form.as_text {
         transcript.text.into_response()
@@ -114,7 +116,7 @@ pub(crate) async fn speak(
         voice: body.voice.unwrap_or_else(|| VOICE.to_owned()),
         format: body.response_format.unwrap_or_default(),
     };
-    let work = async |ctx: &RequestContext| Ok(model.speak(&call(ctx, Role::Speak), &utterance).await?);
+    let work = async |ctx: &RequestContext| Ok(model.speak(&Call::of(ctx, Role::Speak.name()), &utterance).await?);
     let speech = scope.within(app.settings.answer_timeout, work).await?;
     Ok(([(CONTENT_TYPE, speech.media_type)], speech.bytes.to_vec()).into_response())
 }
@@ -124,10 +126,6 @@ fn none(role: Role) -> Error {
     Error::new(ErrorCode::CapabilityMissing, format!("no model of the role `{name}` is configured")).hint(format!(
         "name one: `roles.{name} = \"PROVIDER/MODEL\"`, or `lorekeep model set PROVIDER/MODEL --role {name}`"
     ))
-}
-
-fn call(ctx: &RequestContext, role: Role) -> Call {
-    Call { deadline: ctx.deadline, ..Call::new(role.name(), ctx.workspace.clone(), ctx.request_id.clone()) }
 }
 
 /// What a form of a transcription says.
