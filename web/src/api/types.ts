@@ -102,6 +102,7 @@ export interface JobItem {
 export type JobEvent =
   | { type: 'stage'; job: string; document: string; name: string; stage: string }
   | { type: 'item'; job: string; document: string; name: string; outcome: string; problem: Problem | null }
+  | { type: 'passages'; job: string; document: string; name: string; done: number; total: number }
   | { type: 'progress'; job: string; state: JobState; counts: JobCounts; rate: number; left_s: number | null };
 
 /** Where a piece of evidence lies. */

@@ -15,7 +15,7 @@ export interface Followed {
   rate: number;
   left_s: number | null;
   /** The document worked on last and its step. */
-  step: { name: string; stage: string } | null;
+  step: { name: string; stage: string; passages?: { done: number; total: number } } | null;
   /** Items that are not ready, once the job ended. */
   items: JobItem[] | null;
   cancelling: boolean;
@@ -101,6 +101,11 @@ function hear(event: JobEvent): void {
     update(event.job, { step: { name: event.name, stage: event.stage }, state: 'running' });
     return;
   }
+  if (event.type === 'passages') {
+    const { name, done, total } = event;
+    update(event.job, { step: { name, stage: 'extract', passages: { done, total } }, state: 'running' });
+    return;
+  }
   if (event.type === 'item') {
     const { [event.document]: _, ...others } = steps.peek();
     steps.value = others;
@@ -170,7 +175,7 @@ function listen(name: string, broken = false): void {
     if (opened.readyState !== EventSource.CLOSED || workspaceMissing.peek()) return;
     again = setTimeout(() => listen(name, true), RECONNECT_MS);
   };
-  for (const kind of ['stage', 'item', 'progress']) {
+  for (const kind of ['stage', 'passages', 'item', 'progress']) {
     opened.addEventListener(kind, (event) => hear(JSON.parse((event as MessageEvent<string>).data) as JobEvent));
   }
 }

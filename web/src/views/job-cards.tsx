@@ -34,6 +34,7 @@ function Running({ job }: { job: Followed }) {
       {job.step && (
         <p class="fine job-step" dir="auto">
           {t(`step.${job.step.stage}` as MessageKey)}: {job.step.name}
+          {job.step.passages && ` · ${t('job.passages', job.step.passages)}`}
         </p>
       )}
     </section>
