@@ -17,9 +17,11 @@ use crate::run::{cargo, output, root, run, target};
 mod answers;
 mod extract;
 mod gateway;
+mod indexing;
 mod local;
 mod peer;
 mod scale;
+mod wire;
 
 /// Sets whose figures are committed, in the order of the table.
 const SETS: [&str; 6] = ["musique", "musique_volumes", "policyqa", "tydi_en", "tydi_id", "2wiki"];

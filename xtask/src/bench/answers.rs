@@ -1,7 +1,7 @@
 //! Whole answers of `/query` beside LightRAG's, both written by the same stub model, which answers at once.
 //!
-//! Both index the same passages; the peer builds its graph with the stub, Lorekeep with its own extractor. Every question is
-//! new, so that no cache answers it; in the modes that read the graph both ask the model for keywords first.
+//! Both index the same passages, cut alike, and have the stub make the graph ([`indexing`]). Every question is new, so that no
+//! cache answers it; in the modes that read the graph both ask the model for keywords first.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde_json::{Value, json};
 
-use super::{peer, write};
+use super::{indexing, peer, write};
 
 const SIZES: [(&str, &str); 2] = [("S", "200 documents of one passage"), ("M", "189 documents of ten passages")];
 const MODES: [&str; 5] = ["naive", "local", "global", "hybrid", "mix"];
@@ -21,6 +21,7 @@ const CELL_S: &str = "5";
 pub fn measure(bench: &Path) -> Result<()> {
     let environment = json!({
         "RUST_LOG": "warn", "LOREKEEP_LLM__BASE_URL": "{stub}/v1", "LOREKEEP_LLM__MODEL": "stub",
+        "LOREKEEP_GRAPH__EXTRACT": "on", "LOREKEEP_INGEST__CHUNKING": "fixed",
     });
     let options = ["--what", "index,query", "--sizes", "S,M", "--concurrency", "1,8,32", "--cell-seconds", CELL_S];
     let raw = peer::in_turns(bench, &environment, "answers", &options)?;
@@ -31,14 +32,15 @@ pub fn measure(bench: &Path) -> Result<()> {
         cells.filter(|cell| cell["kind"] == "full").cloned().collect()
     };
     let (theirs, ours) = (cells("lightrag"), cells("lorekeep"));
+    indexing::measure(bench, &all["targets"])?;
     write("answers", &json!({ "lightrag": theirs, "lorekeep": ours }), &page(&theirs, &ours)?)
 }
 
 fn page(theirs: &[Value], ours: &[Value]) -> Result<String> {
     let mut page = String::from(
         "# Written answers beside LightRAG server 1.5.7\n\n`cargo xtask bench answers`: `/query` with a model that answers at \
-         once (stub), both servers in turns on the same machine. Every question is new. The peer's graph is made by the stub, \
-         Lorekeep's by its own extractor; both ask the stub for keywords (but in `naive`) and for the answer. Goals: ≥ 50× the \
+         once (stub), both servers in turns on the same machine. Every question is new. The graph of both is made \
+         by the stub ([model](model.md)); both ask it for keywords (but in `naive`) and for the answer. Goals: ≥ 50× the \
          peer's requests per second, ≤ 1/50 of its p50. Compare within this run only; “others” is the share of the machine \
          that other work took meanwhile.\n",
     );

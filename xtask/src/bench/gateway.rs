@@ -9,7 +9,7 @@ use std::path::Path;
 use anyhow::{Context as _, Result};
 use serde_json::{Value, json};
 
-use super::write;
+use super::{wire, write};
 use crate::run::{cargo, root, run, target};
 
 mod budget;
@@ -20,7 +20,6 @@ mod page;
 mod server;
 mod storm;
 mod stub;
-mod wire;
 
 use server::Place;
 use stub::Stub;

@@ -14,8 +14,8 @@ pub fn measure(bench: &Path) -> Result<()> {
     publish(&in_turns(bench, &json!({ "RUST_LOG": "warn" }), "peer", &options)?)
 }
 
-/// Copies the benchmark, makes it ready, and runs the peer and this program with `environment` in turns; the file of figures.
-pub fn in_turns(bench: &Path, environment: &Value, name: &str, options: &[&str]) -> Result<PathBuf> {
+/// Copies the benchmark to a folder of its own and makes it ready there.
+pub fn ready(bench: &Path) -> Result<PathBuf> {
     if !bench.join("bench.py").exists() {
         bail!("{} holds no bench.py; name the folder with --peer", bench.display());
     }
@@ -26,6 +26,12 @@ pub fn in_turns(bench: &Path, environment: &Value, name: &str, options: &[&str])
         run(&here, "chmod", &["-R", "u+w", &work.display().to_string()])?;
         run(&work, "bash", &["setup.sh"])?;
     }
+    Ok(work)
+}
+
+/// Runs the peer and this program with `environment` in turns; the file of figures.
+pub fn in_turns(bench: &Path, environment: &Value, name: &str, options: &[&str]) -> Result<PathBuf> {
+    let work = ready(bench)?;
     let ours = json!({
         "name": "lorekeep",
         "cmd": [binary(), "--data", "{store}", "serve", "--host", "127.0.0.1", "--port", "{port}"],
