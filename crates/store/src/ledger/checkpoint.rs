@@ -20,8 +20,8 @@ const EVERY: usize = 16_000;
 const AT_REST: usize = 500;
 pub(super) const REST: Duration = Duration::from_millis(300);
 
-/// Pages of the log, 128 MB, above which writers have to wait until all of it is in the file and it can begin anew:
-/// while they write without a pause, no round finds an end.
+/// Pages of the log (128 MB; four times that in a ledger of before, whose pages are of 4 KiB) above which writers have to
+/// wait until all of it is in the file and it can begin anew: while they write without a pause, no round finds an end.
 const MOST_PAGES: i64 = 131_072;
 
 /// How long they wait at most for somebody who still reads an older state, such as a long export. Without an end in this
