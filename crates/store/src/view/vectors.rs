@@ -6,6 +6,7 @@ use std::collections::{BinaryHeap, HashMap};
 use std::sync::Arc;
 
 use lorekeep_types::Vector;
+use pulp::{Arch, Simd, WithSimd};
 
 /// Rows per page.
 const PAGE: usize = 512;
@@ -128,11 +129,13 @@ impl VectorSet {
             return;
         }
         let (query, scale) = fixed(query);
+        let mut sums = Vec::with_capacity(PAGE);
         for (number, page) in self.pages.iter().enumerate() {
-            let rows = page.bytes.chunks_exact(self.dimensions).zip(&page.scales);
-            for (place, (row, row_scale)) in rows.enumerate() {
+            sums.clear();
+            Arch::new().dispatch(Products { rows: &page.bytes, query: &query, sums: &mut sums });
+            for (place, (sum, row_scale)) in sums.iter().zip(&page.scales).enumerate() {
                 #[expect(clippy::cast_precision_loss, reason = "24 bits of a 31-bit sum are plenty")]
-                let cosine = dot(row, &query) as f32 * scale * row_scale;
+                let cosine = *sum as f32 * scale * row_scale;
                 found(number * PAGE + place, cosine);
             }
         }
@@ -192,9 +195,28 @@ fn fixed(query: &[f32]) -> (Vec<i16>, f32) {
     (query.iter().map(|value| (value / scale).round() as i16).collect(), scale)
 }
 
-/// Integer sums may be reordered, so this loop is vectorised without any word from us.
-fn dot(row: &[i8], query: &[i16]) -> i32 {
-    row.iter().zip(query).map(|(a, b)| i32::from(*a) * i32::from(*b)).sum()
+/// The products of a query with every row of a page.
+struct Products<'a> {
+    rows: &'a [i8],
+    query: &'a [i16],
+    sums: &'a mut Vec<i32>,
+}
+
+impl WithSimd for Products<'_> {
+    type Output = ();
+
+    /// Integer sums may be reordered, so the loop is vectorised without any word from us, for the processor that the
+    /// dispatch compiles this for. All of it must be inlined there, which adaptors of iterators were not.
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        for row in self.rows.chunks_exact(self.query.len()) {
+            let mut sum = 0;
+            for (a, b) in row.iter().zip(self.query) {
+                sum += i32::from(*a) * i32::from(*b);
+            }
+            self.sums.push(sum);
+        }
+    }
 }
 
 #[cfg(test)]
