@@ -7,10 +7,11 @@
 //! segments (mostly ` word`), which are counted on their own; the counts of short segments are remembered in a
 //! small table. The counts stay exact.
 
-use std::hash::{BuildHasher, RandomState};
+use std::hash::BuildHasher;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use foldhash::quality::RandomState;
 use lorekeep_types::TokenCounter;
 use tiktoken_rs::{CoreBPE, cl100k_base_singleton, o200k_base_singleton};
 
@@ -182,13 +183,21 @@ impl<'a> Iterator for Segments<'a> {
 
 /// The first place after the start where a lone space stands between characters that are not white space.
 fn segment_end(text: &str) -> Option<usize> {
-    let window = text.get(..text.floor_char_boundary(LONGEST_SEGMENT + 8)).unwrap_or(text);
+    let window = text.as_bytes().get(..LONGEST_SEGMENT + 8).unwrap_or(text.as_bytes());
     let mut from = 1;
     loop {
-        let at = from + window.as_bytes().get(from..)?.iter().position(|byte| *byte == b' ')?;
-        let before = text.get(..at)?.chars().next_back()?;
-        let after = text.get(at + 1..)?.chars().next()?;
-        if !before.is_whitespace() && !after.is_whitespace() {
+        let at = from + window.get(from..)?.iter().position(|byte| *byte == b' ')?;
+        // Nearly always the neighbours are ASCII, which needs no decoding.
+        let is_plain = match (window.get(at - 1)?, window.get(at + 1)?) {
+            (before, after) if before.is_ascii() && after.is_ascii() => {
+                before.is_ascii_graphic() && after.is_ascii_graphic()
+            }
+            _ => {
+                let (before, after) = (text.get(..at)?.chars().next_back()?, text.get(at + 1..)?.chars().next()?);
+                !before.is_whitespace() && !after.is_whitespace()
+            }
+        };
+        if is_plain {
             return Some(at);
         }
         from = at + 1;

@@ -1,9 +1,9 @@
 //! WordPiece as uncased BERT models use it: text to the numbers of vocabulary pieces. Special tokens are not
 //! recognised in text; what a piece means is [`crate::StaticEmbedder`]'s matter.
 
-use std::collections::HashMap;
 use std::sync::LazyLock;
 
+use foldhash::HashMap;
 use unicode_normalization::UnicodeNormalization;
 use unicode_normalization::char::is_combining_mark;
 

@@ -1,7 +1,7 @@
 //! Telling the language of a text, as ISO 639-1 codes. Sure answers only; what to do without one is the caller's.
 
-use std::collections::HashMap;
-use std::sync::LazyLock;
+use std::collections::{HashMap, VecDeque};
+use std::sync::{LazyLock, Mutex, PoisonError};
 
 use whatlang::{Detector, Lang};
 
@@ -12,6 +12,13 @@ const LEAST_LETTERS: usize = 20;
 
 /// The detector reads no more than this many bytes: a sample says as much as a book.
 const SAMPLE_BYTES: usize = 4_096;
+
+/// Texts of up to so many bytes are remembered with their language, the last so many of them: on the way of a question its
+/// language and that of its answer are asked for several times, and the detector takes longer than most of that way's steps.
+const REMEMBERED_BYTES: usize = 2_048;
+const REMEMBERED: usize = 32;
+
+static TOLD: Mutex<VecDeque<(Box<str>, Option<&'static str>)>> = Mutex::new(VecDeque::new());
 
 static CODES: LazyLock<HashMap<&'static str, &'static str>> = LazyLock::new(|| {
     let mut fields = words(include_str!("../data/languages.txt"));
@@ -29,6 +36,21 @@ fn short_code(language: Lang) -> Option<&'static str> {
 /// The language of `text` (ISO 639-1); `None` when it is short or the detector is unsure.
 #[must_use]
 pub fn language_of(text: &str) -> Option<&'static str> {
+    if text.len() > REMEMBERED_BYTES {
+        return detected(text);
+    }
+    let told = || TOLD.lock().unwrap_or_else(PoisonError::into_inner);
+    let known = told().iter().find(|(known, _)| **known == *text).map(|(_, language)| *language);
+    known.unwrap_or_else(|| {
+        let language = detected(text);
+        let mut told = told();
+        told.truncate(REMEMBERED - 1);
+        told.push_front((text.into(), language));
+        language
+    })
+}
+
+fn detected(text: &str) -> Option<&'static str> {
     let sample = sample(text);
     if sample.chars().filter(|c| c.is_alphabetic()).take(LEAST_LETTERS).count() < LEAST_LETTERS {
         return None;
@@ -68,6 +90,9 @@ mod tests {
         assert_eq!(language_of(indonesian), Some("id"));
         assert_eq!(language_of("1918 3.5 kg"), None);
         assert_eq!(language_of(""), None);
+        let many = (0..100).map(|number| format!("{number} {english}"));
+        assert!(many.chain([english.to_owned()]).all(|text| language_of(&text) == Some("en")));
+        assert_eq!(language_of(indonesian), Some("id"));
     }
 
     #[test]

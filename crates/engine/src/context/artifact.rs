@@ -26,6 +26,8 @@ pub struct Artifact {
     pub relevance: f32,
     /// The text.
     pub text: String,
+    /// Tokens of the text, as the counter of the prompt counts them.
+    pub tokens: usize,
 }
 
 impl Artifact {

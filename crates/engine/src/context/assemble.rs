@@ -3,10 +3,12 @@
 //! What gives way when the whole is too large, in this order: evidence from the least needed on, then the oldest of the
 //! recent turns, then the brief. Instructions, the question and room for the answer stay.
 
+use std::cell::OnceCell;
+
 use lorekeep_types::{ChatMessage, ChatRole, Error, ErrorCode, Result, TokenCounter, Turn};
 
 use super::artifact::Artifact;
-use super::budget::{MESSAGE_TOKENS, REPLY_TOKENS, TokenBudget, cut_to, message_tokens, prompt_tokens};
+use super::budget::{MESSAGE_TOKENS, REPLY_TOKENS, TokenBudget, cut_to, message_tokens};
 
 /// A section of a prompt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -110,6 +112,10 @@ struct Work<'a> {
     artifacts: Vec<Artifact>,
     question: &'a str,
     render: &'a dyn Fn(&[&Artifact], &str) -> String,
+    /// Tokens of the last message without evidence.
+    bare: usize,
+    /// The last message with the evidence that is left, and its tokens: counting it is most of the work.
+    last: OnceCell<(String, usize)>,
     given: usize,
     overflows: Vec<(Section, String)>,
 }
@@ -127,9 +133,9 @@ impl<'a> Work<'a> {
             overflows.push((Section::System, format!("the instructions were cut to {} tokens", budget.system)));
         }
         let completion = completion.min(budget.completion);
-        let bare = (draft.render)(&[], draft.question);
+        let bare = counter.count(&(draft.render)(&[], draft.question));
         let system_tokens = if system.is_empty() { 0 } else { message_tokens(counter, system) };
-        let least = REPLY_TOKENS + system_tokens + message_tokens(counter, &bare) + completion;
+        let least = REPLY_TOKENS + system_tokens + MESSAGE_TOKENS + bare + completion;
         if least > budget.total {
             let message = format!(
                 "the question does not fit: instructions, question and answer take {least} tokens, and {} are the limit",
@@ -151,6 +157,8 @@ impl<'a> Work<'a> {
             artifacts,
             question: draft.question,
             render: draft.render,
+            bare,
+            last: OnceCell::new(),
             overflows,
         })
     }
@@ -168,7 +176,7 @@ impl<'a> Work<'a> {
         let most = self.budget.retrieved;
         let mut used = 0;
         let fitting = self.artifacts.iter().take_while(|artifact| {
-            used += self.counter.count(&artifact.text);
+            used += artifact.tokens;
             used <= most
         });
         let fitting = fitting.count();
@@ -176,7 +184,7 @@ impl<'a> Work<'a> {
             && let Some(first) = self.artifacts.first_mut()
         {
             // The best evidence is cut rather than lost.
-            first.text = cut_to(self.counter, &first.text, most).to_owned();
+            cut(self.counter, first, most);
         }
         self.artifacts.truncate(fitting.max(1));
         // What joins the pieces counts too.
@@ -207,13 +215,14 @@ impl<'a> Work<'a> {
 
     /// Lets the least needed evidence go; the last piece is cut first.
     fn spare_evidence(&mut self, over: usize) {
+        self.last = OnceCell::new();
         if self.artifacts.len() > 1 {
             self.artifacts.pop();
             return;
         }
         let Some(last) = self.artifacts.last_mut() else { return };
-        let most = self.counter.count(&last.text).saturating_sub(over.max(1));
-        last.text = cut_to(self.counter, &last.text, most).to_owned();
+        let most = last.tokens.saturating_sub(over.max(1));
+        cut(self.counter, last, most);
         if last.text.is_empty() {
             self.artifacts.pop();
         }
@@ -232,10 +241,18 @@ impl<'a> Work<'a> {
         kept
     }
 
+    /// The last message and its tokens.
+    fn last(&self) -> &(String, usize) {
+        self.last.get_or_init(|| {
+            let text = (self.render)(&self.in_order(), self.question);
+            let tokens = self.counter.count(&text);
+            (text, tokens)
+        })
+    }
+
     /// Tokens that the evidence adds to the last message.
     fn retrieved(&self) -> usize {
-        let with = self.counter.count(&(self.render)(&self.in_order(), self.question));
-        with.saturating_sub(self.counter.count(&(self.render)(&[], self.question)))
+        self.last().1.saturating_sub(self.bare)
     }
 
     fn messages(&self) -> Vec<ChatMessage> {
@@ -243,12 +260,19 @@ impl<'a> Work<'a> {
         messages.extend((!self.system.is_empty()).then(|| ChatMessage::text(ChatRole::System, self.system)));
         messages.extend((!self.brief.is_empty()).then(|| ChatMessage::text(ChatRole::System, self.brief)));
         messages.extend(self.turns.iter().map(|turn| ChatMessage::text(turn.role, &turn.content)));
-        messages.push(ChatMessage::text(ChatRole::User, (self.render)(&self.in_order(), self.question)));
+        messages.push(ChatMessage::text(ChatRole::User, &self.last().0));
         messages
     }
 
+    fn turn_tokens(&self) -> usize {
+        self.turns.iter().map(|turn| message_tokens(self.counter, &turn.content)).sum()
+    }
+
+    /// Tokens of all messages, as a provider counts them.
     fn prompt(&self) -> usize {
-        prompt_tokens(self.counter, &self.messages())
+        let instructions = [self.system, self.brief].into_iter().filter(|text| !text.is_empty());
+        let instructions: usize = instructions.map(|text| message_tokens(self.counter, text)).sum();
+        REPLY_TOKENS + instructions + self.turn_tokens() + MESSAGE_TOKENS + self.last().1
     }
 
     fn finish(mut self) -> Assembled {
@@ -260,17 +284,22 @@ impl<'a> Work<'a> {
             );
             self.overflows.push((Section::Retrieved, left_out));
         }
-        let messages = self.messages();
-        let turns = self.turns.iter().map(|turn| MESSAGE_TOKENS + self.counter.count(&turn.content)).sum();
         let spent = Spent {
             system: self.counter.count(self.system),
             brief: self.counter.count(self.brief),
-            turns,
+            turns: self.turn_tokens(),
             retrieved: self.retrieved(),
             completion: self.completion,
-            prompt: prompt_tokens(self.counter, &messages),
+            prompt: self.prompt(),
         };
+        let messages = self.messages();
         let kept = self.in_order().iter().map(|artifact| artifact.id).collect();
         Assembled { messages, kept, spent, overflows: self.overflows }
     }
+}
+
+/// Cuts the text of a piece of evidence.
+fn cut(counter: &dyn TokenCounter, artifact: &mut Artifact, most: usize) {
+    artifact.text = cut_to(counter, &artifact.text, most).to_owned();
+    artifact.tokens = counter.count(&artifact.text);
 }

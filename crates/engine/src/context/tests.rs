@@ -62,7 +62,10 @@ fn artifacts() -> impl Strategy<Value = Vec<Artifact>> {
     let priority = prop::sample::select(vec![Priority::Low, Priority::Medium, Priority::High, Priority::Critical]);
     let relevance = prop_oneof![Just(f32::NAN), 0.0_f32..1.0];
     prop::collection::vec((priority, relevance, words(120)), 0..12).prop_map(|all| {
-        let artifact = |(id, (priority, relevance, text))| Artifact { id, priority, relevance, text };
+        let artifact = |(id, (priority, relevance, text)): (usize, (Priority, f32, String))| {
+            let tokens = Fours.count(&text);
+            Artifact { id, priority, relevance, text, tokens }
+        };
         all.into_iter().enumerate().map(artifact).collect()
     })
 }

@@ -11,7 +11,7 @@ use lorekeep_types::{
     ModelError, ModelFault, ModelId, OutputFormat, Part, Phase, Saved, TokenUsage, WebSource,
 };
 use serde::{Deserialize, Serialize};
-use unicode_normalization::UnicodeNormalization as _;
+use unicode_normalization::{IsNormalized, UnicodeNormalization as _, is_nfc_quick};
 
 use super::flight::Flights;
 use super::guard::{Guarded as _, GuardedChat};
@@ -226,9 +226,17 @@ fn add_message(parts: &mut Vec<Vec<u8>>, message: &ChatMessage) {
     parts.push(message.role.name().into());
     for part in &message.parts {
         parts.push(match part {
-            Part::Text(text) => text.trim().nfc().collect::<String>().into_bytes(),
+            Part::Text(text) => normal(text.trim()),
             Part::Image { media_type, bytes } => [media_type.as_bytes(), b"\0", bytes].concat(),
         });
+    }
+}
+
+/// The bytes of a text in normal form C, in which most texts are.
+fn normal(text: &str) -> Vec<u8> {
+    match is_nfc_quick(text.chars()) {
+        IsNormalized::Yes => text.as_bytes().to_vec(),
+        _ => text.nfc().collect::<String>().into_bytes(),
     }
 }
 
