@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use lorekeep_types::{
     Clock, DocumentParser, EmbeddingModel, Error, ErrorCode, Format, Ids, ModelCache, Models, RequestContext, Result,
-    Snapshot, Store, TokenCounter, Workspace,
+    Role, Snapshot, Store, TokenCounter, Workspace,
 };
 
+use crate::answer::sentences::ReadPassages;
 use crate::communities::CommunityViews;
 use crate::ingest::Ingest;
 use crate::settings::EngineSettings;
@@ -48,6 +49,7 @@ pub struct Engine {
     pub(crate) parts: Arc<EngineParts>,
     pub(crate) ingest: Arc<Ingest>,
     pub(crate) communities: Arc<CommunityViews>,
+    pub(crate) read_passages: ReadPassages,
 }
 
 impl Engine {
@@ -59,7 +61,7 @@ impl Engine {
         parts.settings.answer.tokens.validate()?;
         let parts = Arc::new(parts);
         let ingest = Arc::new(Ingest::new(Arc::clone(&parts))?);
-        Ok(Self { parts, ingest, communities: Arc::default() })
+        Ok(Self { parts, ingest, communities: Arc::default(), read_passages: ReadPassages::default() })
     }
 
     /// Takes up the work that earlier runs left in every workspace.
@@ -68,6 +70,7 @@ impl Engine {
     /// When the store cannot be read.
     pub async fn start(&self) -> Result<()> {
         let engine = self.clone();
+        self.warm();
         join(tokio::task::spawn_blocking(move || {
             for workspace in engine.parts.store.workspaces()? {
                 let workspace = engine.parts.store.workspace(&workspace.name)?;
@@ -79,6 +82,15 @@ impl Engine {
             Ok(())
         }))
         .await
+    }
+
+    /// Has a third of a second's work done that the first written answer would wait for: the counter of prompts reads its
+    /// vocabulary. Nobody waits for this.
+    fn warm(&self) {
+        if self.parts.models.as_ref().is_some_and(|models| models.chat(Role::Answer).is_some()) {
+            let counter = Arc::clone(&self.parts.prompt_tokens);
+            tokio::task::spawn_blocking(move || counter.count("a first word"));
+        }
     }
 
     /// Waits until nothing is left to do in any workspace, the vectors of entities and relations included, at most

@@ -3,7 +3,8 @@
 //! For quotes, `question` reads the question, `candidates` cuts passages into sentences, `vocabulary` compares their words with
 //! the question once, `bridge` links sentences over shared names, `features` weighs them and [`choose`] decides.
 //! For written answers, `write` makes the prompt and reads what came back, `prompt` says how evidence stands in it,
-//! `sanitise` makes the text harmless, `cited` reads citations, `support` judges statements and `stance` sees denials.
+//! `sanitise` makes the text harmless, `cited` reads citations, `support` judges statements against `sentences` and `stance` sees
+//! denials.
 //!
 //! `places` finds the sentences in their documents, `table` tells what the cells of a row mean, and `compose` makes
 //! the answer. Finding passages is [`crate::retrieve`]'s.
@@ -19,6 +20,7 @@ pub(crate) mod prompt;
 mod question;
 mod quote;
 pub(crate) mod sanitise;
+pub(crate) mod sentences;
 mod show;
 mod stance;
 mod support;

@@ -2,20 +2,21 @@
 
 use lorekeep_types::{Community, EntityDetail, Evidence, RelationDetail};
 
+use super::sentences::ReadPassages;
 use crate::prompt::channel;
 
 /// What a model writes when the passages hold no answer.
 pub(crate) const NOT_THERE: &str = "NOT-IN-DOCUMENTS";
 
 /// A passage as evidence number `n`, without the line that ends it.
-pub(crate) fn passage(mark: &str, n: usize, evidence: &Evidence) -> String {
+pub(crate) fn passage(mark: &str, n: usize, evidence: &Evidence, kept: &ReadPassages) -> String {
     let chunk = &evidence.chunk;
     let page = chunk.chunk.page.map(|page| format!(", p. {page}")).unwrap_or_default();
     let headings = match chunk.chunk.heading_path.as_slice() {
         [] => String::new(),
         path => format!(" ({})", path.join(" → ")),
     };
-    let suspect = channel::reads_as_instructions(&chunk.chunk.text);
+    let suspect = kept.read(chunk, None).is_addressed_to_a_model(&chunk.chunk.text);
     let warning = if suspect { "; it holds sentences addressed to a model" } else { "" };
     let title = format!("[{n}] {}{page}{headings}{warning}", chunk.document_name);
     channel::opened(mark, &title, chunk.chunk.text.trim())

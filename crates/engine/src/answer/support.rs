@@ -4,13 +4,15 @@
 //! deny it. That tells plainly unsupported statements from supported ones and no more: a statement in other words than its
 //! source is saved by the embedder only. So marks say "no support found", never "wrong".
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 use std::ops::Range;
+use std::sync::Arc;
 
 use lorekeep_text::{self as text, Form};
 use lorekeep_types::{ByteSpan, CharSpan, Citation, EmbeddingModel, Evidence, Result, StoredChunk, char_span};
 
 use super::places::Places;
+use super::sentences::{ReadPassages, Sentences, Terms};
 use super::stance::Stance;
 
 /// Statements with fewer different words are not judged.
@@ -38,23 +40,21 @@ const NUMBER_MISSING: f32 = 0.5;
 struct Claim {
     /// Bytes of the answer.
     span: Range<usize>,
-    terms: HashSet<String>,
+    terms: Terms,
+    /// Those of the words that are numbers of two digits or more.
+    numbers: Terms,
     cites: Vec<u32>,
     /// Whether it says enough to be judged.
     judged: bool,
 }
 
-/// A passage as sentences.
-struct Sentences {
-    n: u32,
-    spans: Vec<Range<usize>>,
-    terms: Vec<HashSet<String>>,
-}
+/// A passage that an answer may cite by its number.
+type Numbered = (u32, Arc<Sentences>);
 
 /// What was found out about an answer.
 pub(super) struct Judged {
     claims: Vec<Claim>,
-    sources: Vec<Sentences>,
+    sources: Vec<Numbered>,
     pub(super) unsupported: Vec<CharSpan>,
     /// Whether the answer's language is not that of its sources, so that words cannot be compared.
     foreign: bool,
@@ -83,11 +83,12 @@ pub(super) fn judge(
     answer: &str,
     passages: &[(u32, Evidence)],
     embedder: Option<&dyn EmbeddingModel>,
+    kept: &ReadPassages,
 ) -> Result<Judged> {
     let language = text::language_of(answer);
     let foreign = is_foreign(language, passages);
     let claims = claims(answer, language);
-    let sources: Vec<Sentences> = passages.iter().map(|(n, one)| sentences(*n, &one.chunk, language)).collect();
+    let sources: Vec<Numbered> = passages.iter().map(|(n, one)| (*n, kept.read(&one.chunk, language))).collect();
     let mut unsupported: Vec<Range<usize>> = Vec::new();
     if !foreign {
         // What denies a passage is near to it in words and in meaning, so that neither can save it.
@@ -116,10 +117,13 @@ fn claims(answer: &str, language: Option<&str>) -> Vec<Claim> {
         .map(|(said, span)| {
             let own = text::without_citations(said);
             let own = own.trim();
-            let terms: HashSet<String> = text::lexical_tokens(own, language, Form::Folded).into_iter().collect();
+            let words = text::lexical_tokens(own, language, Form::Folded);
+            let terms = Terms::of(words.iter().map(String::as_str));
+            let is_number = |word: &&str| word.len() > 1 && word.bytes().all(|byte| byte.is_ascii_digit());
+            let digits = Terms::of(words.iter().map(String::as_str).filter(is_number));
             let is_statement = !own.ends_with(['?', ':', '？', '：']) && !own.starts_with('#');
             let judged = is_statement && terms.len() >= LEAST_WORDS;
-            Claim { span, terms, cites: numbers(said), judged }
+            Claim { span, terms, numbers: digits, cites: numbers(said), judged }
         })
         .collect()
 }
@@ -128,20 +132,9 @@ fn numbers(said: &str) -> Vec<u32> {
     said.split('[').skip(1).filter_map(|part| part.split_once(']')?.0.parse().ok()).collect()
 }
 
-fn sentences(n: u32, chunk: &StoredChunk, language: Option<&str>) -> Sentences {
-    let whole = chunk.chunk.text.as_str();
-    let language = chunk.metadata.language.as_deref().or(language);
-    let spans = text::sentences(whole);
-    let terms = spans
-        .iter()
-        .map(|span| text::lexical_tokens(whole.get(span.clone()).unwrap_or_default(), language, Form::Folded))
-        .map(|terms| terms.into_iter().collect());
-    Sentences { n, terms: terms.collect(), spans }
-}
-
-fn by_words(claim: &Claim, sources: &[Sentences]) -> bool {
-    sources.iter().any(|source| {
-        let least = if claim.cites.contains(&source.n) { LEAST_SHARE } else { LEAST_SHARE_UNCITED };
+fn by_words(claim: &Claim, sources: &[Numbered]) -> bool {
+    sources.iter().any(|(n, source)| {
+        let least = if claim.cites.contains(n) { LEAST_SHARE } else { LEAST_SHARE_UNCITED };
         source.terms.len().checked_sub(1).is_some_and(|last| (0..=last).any(|at| share(claim, source, at) >= least))
     })
 }
@@ -152,16 +145,16 @@ fn is_denied(
     answer: &str,
     language: Option<&str>,
     passages: &[(u32, Evidence)],
-    sources: &[Sentences],
+    sources: &[Numbered],
 ) -> bool {
     let said = answer.get(claim.span.clone()).unwrap_or_default();
     let said = text::without_citations(said);
     let (mut denied, mut affirmed) = (0.0_f32, 0.0_f32);
-    for (source, (_, one)) in sources.iter().zip(passages) {
+    for ((_, source), (_, one)) in sources.iter().zip(passages) {
         let language = language.or(one.chunk.metadata.language.as_deref());
         let mut stance = None;
         for (terms, span) in source.terms.iter().zip(&source.spans) {
-            let shared = claim.terms.intersection(terms).count() as f32 / claim.terms.len().max(1) as f32;
+            let shared = claim.terms.shared(terms) as f32 / claim.terms.len().max(1) as f32;
             if shared < LEAST_SHARE_DENIAL || shared < denied.max(affirmed) {
                 continue;
             }
@@ -177,12 +170,10 @@ fn is_denied(
 /// Share of the statement's words in the window from a sentence on; each number that it lacks lowers it.
 fn share(claim: &Claim, source: &Sentences, at: usize) -> f32 {
     let window = source.terms.get(at..source.terms.len().min(at + WINDOW)).unwrap_or_default();
-    let holds = |term: &String| window.iter().any(|terms| terms.contains(term));
-    let found = claim.terms.iter().filter(|term| holds(term)).count();
+    let holds = |term: u64| window.iter().any(|terms| terms.holds(term));
+    let found = claim.terms.iter().filter(|term| holds(*term)).count();
     let share = found as f32 / claim.terms.len().max(1) as f32;
-    let is_number = |term: &&String| term.len() > 1 && term.bytes().all(|byte| byte.is_ascii_digit());
-    let missing = claim.terms.iter().filter(is_number).filter(|term| !holds(term)).count();
-    if missing > 0 { share * NUMBER_MISSING } else { share }
+    if claim.numbers.iter().all(holds) { share } else { share * NUMBER_MISSING }
 }
 
 /// Of statements whose words stand in no passage, those that no sentence is near to in meaning either.
@@ -190,7 +181,7 @@ fn by_nearness(
     answer: &str,
     doubted: &[&Claim],
     passages: &[(u32, Evidence)],
-    sources: &[Sentences],
+    sources: &[Numbered],
     embedder: Option<&dyn EmbeddingModel>,
 ) -> Result<Vec<Range<usize>>> {
     let english = |embedder: &&dyn EmbeddingModel| text::language_of(answer).is_none_or(|code| embedder.covers(code));
@@ -198,21 +189,15 @@ fn by_nearness(
         return Ok(doubted.iter().map(|claim| claim.span.clone()).collect());
     };
     let said: Vec<&str> = doubted.iter().map(|claim| answer.get(claim.span.clone()).unwrap_or_default()).collect();
-    let of_passage = |(source, (_, one)): (&Sentences, &(u32, Evidence))| {
-        let whole = one.chunk.chunk.text.clone();
-        source.spans.iter().filter_map(move |span| whole.get(span.clone()).map(str::to_owned)).collect::<Vec<_>>()
-    };
-    let evidence: Vec<String> = sources.iter().zip(passages).flat_map(of_passage).collect();
-    let evidence: Vec<&str> = evidence.iter().map(String::as_str).collect();
-    let (said, evidence) = (embedder.embed(&said)?, embedder.embed(&evidence)?);
-    let near = |one: &[f32]| {
-        evidence.iter().any(|other| one.iter().zip(other).map(|(a, b)| a * b).sum::<f32>() >= LEAST_COSINE)
-    };
+    let said = embedder.embed(&said)?;
+    let pairs = sources.iter().zip(passages);
+    let vectors = pairs.map(|((_, source), (_, one))| source.vectors(&one.chunk.chunk.text, embedder));
+    let vectors = vectors.collect::<Result<Vec<_>>>()?;
+    let near = |one: &[f32]| vectors.iter().copied().flatten().any(|other| other.dot(one) >= LEAST_COSINE);
     // A number that no passage holds is not made true by nearness.
     let holds_number = |claim: &Claim| {
-        let mut numbers =
-            claim.terms.iter().filter(|term| term.len() > 1 && term.bytes().all(|byte| byte.is_ascii_digit()));
-        numbers.all(|term| sources.iter().any(|source| source.terms.iter().any(|terms| terms.contains(term))))
+        let known = |term| sources.iter().any(|(_, source)| source.terms.iter().any(|terms| terms.holds(term)));
+        claim.numbers.iter().all(known)
     };
     let rows = doubted.iter().zip(&said);
     let unsupported = rows.filter(|(claim, vector)| !near(vector) || !holds_number(claim));
@@ -232,8 +217,8 @@ pub(super) fn cite(
     let mut citations = Vec::with_capacity(numbers.len());
     for n in numbers {
         let Some((_, evidence)) = passages.iter().find(|(known, _)| known == n) else { continue };
-        let Some(source) = judged.sources.iter().find(|source| source.n == *n) else { continue };
-        let none = HashSet::new();
+        let Some((_, source)) = judged.sources.iter().find(|(known, _)| known == n) else { continue };
+        let none = Terms::default();
         let claim = judged.claims.iter().find(|claim| claim.cites.contains(n));
         let span = best(claim.map_or(&none, |claim| &claim.terms), source, &evidence.chunk);
         citations.push(citation(places, *n, evidence, &span)?);
@@ -250,21 +235,23 @@ pub(super) fn closest(
     question: &str,
     passages: &[(u32, Evidence)],
     most: usize,
+    kept: &ReadPassages,
 ) -> Result<Vec<Citation>> {
     let language = text::language_of(question);
-    let terms: HashSet<String> = text::lexical_tokens(question, language, Form::Folded).into_iter().collect();
+    let words = text::lexical_tokens(question, language, Form::Folded);
+    let terms = Terms::of(words.iter().map(String::as_str));
     let numbered = (1..).zip(passages.iter().take(most));
     numbered
         .map(|(n, (_, evidence))| {
-            let span = best(&terms, &sentences(n, &evidence.chunk, language), &evidence.chunk);
+            let span = best(&terms, &kept.read(&evidence.chunk, language), &evidence.chunk);
             citation(places, n, evidence, &span)
         })
         .collect()
 }
 
 /// The sentence that shares most words, the earlier of equals.
-fn best(terms: &HashSet<String>, source: &Sentences, chunk: &StoredChunk) -> Range<usize> {
-    let shared = |at: &usize| source.terms.get(*at).map_or(0, |own| own.intersection(terms).count());
+fn best(terms: &Terms, source: &Sentences, chunk: &StoredChunk) -> Range<usize> {
+    let shared = |at: &usize| source.terms.get(*at).map_or(0, |own| own.shared(terms));
     let found = (0..source.spans.len()).rev().max_by_key(shared);
     found.and_then(|at| source.spans.get(at).cloned()).unwrap_or(0..chunk.chunk.text.len())
 }
@@ -295,7 +282,7 @@ mod tests {
     fn unsupported(answer: &str) -> Vec<String> {
         let chunk = chunk(ByteSpan::new(0, TEXT.len()), 0, None);
         let evidence = Evidence { chunk, score: 1.0, reasons: Vec::new() };
-        let judged = judge(answer, &[(1, evidence)], None).unwrap();
+        let judged = judge(answer, &[(1, evidence)], None, &ReadPassages::default()).unwrap();
         let letters: Vec<char> = answer.chars().collect();
         judged.unsupported.iter().map(|span| letters[span.start..span.end].iter().collect()).collect()
     }
@@ -348,7 +335,7 @@ mod tests {
                     let sentence = format!("{}.", part.join(" ").trim_end_matches('.'));
                     let language = text::language_of(sample);
                     let claims = claims(&sentence, language);
-                    let sources = [sentences(1, &passages[0].1.chunk, language)];
+                    let sources = [(1, ReadPassages::default().read(&passages[0].1.chunk, language))];
                     let wrong: Vec<_> = claims
                         .iter()
                         .filter(|claim| is_denied(claim, &sentence, language, &passages, &sources))

@@ -10,8 +10,9 @@ use super::compose::{empty, nothing};
 use super::places::{Places, ReadDocument};
 use super::prompt::{self, NOT_THERE};
 use super::sanitise::{Rules, clean};
+use super::sentences::ReadPassages;
 use super::support;
-use crate::context::{Artifact, Assembled, Draft, Priority, TokenBudget, assemble, cut_to};
+use crate::context::{Artifact, Assembled, Draft, Priority, TokenBudget, assemble};
 use crate::prompt::{Prompt, channel};
 
 /// Randomness of answers: none, since they are to say what the passages say and are kept.
@@ -40,6 +41,8 @@ pub(crate) struct Frame<'a> {
     pub(crate) turns: &'a [Turn],
     pub(crate) budget: TokenBudget,
     pub(crate) counter: &'a dyn TokenCounter,
+    /// Passages that were read before.
+    pub(crate) kept: &'a ReadPassages,
 }
 
 /// A prompt, and what is needed to read its answer.
@@ -184,16 +187,17 @@ fn artifacts(frame: &Frame<'_>, retrieval: &Retrieval, mark: &str) -> Vec<Artifa
     let communities = retrieval.communities.iter().map(prompt::community);
     let (communities, community_tokens) = within(frame, communities, share / 2);
     let graph = entities.into_iter().chain(relations).chain(communities);
-    let graph = (count..).zip(graph).map(|(id, text)| Artifact {
+    let graph = (count..).zip(graph).map(|(id, (text, tokens))| Artifact {
         id,
         priority: Priority::Medium,
         relevance: -(id as f32),
         text,
+        tokens,
     });
     let mut left = frame.budget.retrieved.saturating_sub(entity_tokens + relation_tokens + community_tokens);
     let mut artifacts: Vec<Artifact> = Vec::with_capacity(count);
     for (id, one) in retrieval.passages.iter().enumerate() {
-        let text = prompt::passage(mark, id + 1, one);
+        let text = prompt::passage(mark, id + 1, one, frame.kept);
         let tokens = frame.counter.count(&text);
         if tokens > left && id > 0 {
             break;
@@ -204,22 +208,22 @@ fn artifacts(frame: &Frame<'_>, retrieval: &Retrieval, mark: &str) -> Vec<Artifa
             (_, false) => Priority::High,
             (_, true) => Priority::Low,
         };
-        artifacts.push(Artifact { id, priority, relevance: one.score, text });
+        artifacts.push(Artifact { id, priority, relevance: one.score, text, tokens });
     }
     artifacts.extend(graph);
     artifacts
 }
 
-/// The first lines that fit `most` tokens together, and what they take.
-fn within(frame: &Frame<'_>, lines: impl Iterator<Item = String>, most: usize) -> (Vec<String>, usize) {
+/// The first lines that fit `most` tokens together, each with its tokens, and what they take.
+fn within(frame: &Frame<'_>, lines: impl Iterator<Item = String>, most: usize) -> (Vec<(String, usize)>, usize) {
     let (mut kept, mut used) = (Vec::new(), 0);
     for line in lines {
-        let line = match cut_to(frame.counter, &line, most.saturating_sub(used)) {
-            cut if cut.len() < line.trim_end().len() => break,
-            _ => line,
-        };
-        used += frame.counter.count(&line);
-        kept.push(line);
+        let tokens = frame.counter.count(&line);
+        if used + tokens > most {
+            break;
+        }
+        used += tokens;
+        kept.push((line, tokens));
     }
     (kept, used)
 }
@@ -251,6 +255,8 @@ pub(crate) struct Check<'a> {
     pub(crate) snapshot: &'a dyn Snapshot,
     pub(crate) embedder: Option<&'a dyn EmbeddingModel>,
     pub(crate) document: &'a ReadDocument<'a>,
+    /// Passages that were read before.
+    pub(crate) kept: &'a ReadPassages,
     /// Hosts that links may lead to.
     pub(crate) hosts: &'a [String],
 }
@@ -323,7 +329,8 @@ impl Pack {
         let mut places = Places::new(check.document);
         if text.trim_start_matches(['"', '*', '`']).starts_with(NOT_THERE) {
             let statement = nothing(check.snapshot.stats().documents, request.search.filter != Default::default());
-            let citations = support::closest(&mut places, &request.search.query, &self.passages, request.sentences)?;
+            let (asked, most) = (&request.search.query, request.sentences);
+            let citations = support::closest(&mut places, asked, &self.passages, most, check.kept)?;
             return Ok(Answer { kind: AnswerKind::Abstained, answer: statement, citations, notices, ..base });
         }
         let Cited { text, numbers, unknown } = cited(&text.replace(NOT_THERE, ""), &|n| self.knows(n));
@@ -331,7 +338,7 @@ impl Pack {
             notices.push(format!("the model cited {unknown} passages that it was not given; they were taken out"));
         }
         let text = text.trim().to_owned();
-        let judged = support::judge(&text, &self.passages, check.embedder)?;
+        let judged = support::judge(&text, &self.passages, check.embedder, check.kept)?;
         notices.extend(judged.notice());
         let citations = support::cite(&mut places, &judged, &numbers, &self.passages)?;
         Ok(Answer {

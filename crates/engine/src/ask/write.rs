@@ -203,7 +203,8 @@ impl Engine {
             let (question, language, summary, turns) = &made_of;
             let counter = engine.parts.prompt_tokens.as_ref();
             let prompt = engine.parts.settings.prompts.get(PromptName::Answer);
-            let frame = Frame { prompt, request: &request, question, language, summary, turns, budget, counter };
+            let kept = &engine.read_passages;
+            let frame = Frame { prompt, request: &request, question, language, summary, turns, budget, counter, kept };
             match retrieval {
                 Some(retrieval) => write::pack(&frame, retrieval),
                 None => write::bare(&frame),
@@ -273,6 +274,7 @@ impl Engine {
                 snapshot: snapshot.as_ref(),
                 embedder: engine.parts.embedder.as_deref(),
                 document: &document,
+                kept: &engine.read_passages,
                 hosts: &engine.parts.settings.answer.link_hosts,
             };
             pack.finish(&check, &request, &completion)

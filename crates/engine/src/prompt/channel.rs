@@ -2,6 +2,7 @@
 
 use std::sync::LazyLock;
 
+use aho_corasick::AhoCorasick;
 use lorekeep_types::{CacheKey, CacheKind, WorkspaceName};
 
 /// The mark of a channel. It depends on everything that goes through, so that no text can hold the mark of the prompt
@@ -35,6 +36,9 @@ pub(crate) fn one_line(text: &str) -> String {
 /// `text` without characters that cannot be seen: what a reader of the document does not see, a model does not read. Words
 /// by which chat templates part the speakers of a conversation are spelt so that no server takes them for it.
 pub(crate) fn visible(text: &str) -> String {
+    if text.bytes().all(|byte| matches!(byte, b'\t' | b'\n' | b'\r' | b' '..=b'~')) {
+        return spelt_out(text.to_owned());
+    }
     let mut seen = String::with_capacity(text.len());
     for letter in text.chars() {
         if !is_hidden(letter) && !is_one_joiner_too_many(&seen, letter) {
@@ -47,7 +51,9 @@ pub(crate) fn visible(text: &str) -> String {
 /// Whether a character cannot be seen and carries hidden text or turns the direction of what follows. Joiners stay, which
 /// Persian, Indic writing and emoji need.
 pub(crate) const fn is_hidden(letter: char) -> bool {
-    matches!(letter,
+    // Nearly every letter is one of these, and is not looked for among the others.
+    !matches!(letter, ' '..='~')
+        && matches!(letter,
         '\u{0}'..='\u{8}' | '\u{b}' | '\u{c}' | '\u{e}'..='\u{1f}' | '\u{7f}'..='\u{9f}' | '\u{ad}' | '\u{34f}'
         | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180e}' | '\u{200b}' | '\u{200e}'
         | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{feff}' | '\u{ffa0}'
@@ -88,6 +94,9 @@ const TEMPLATE_WORDS: [&str; 18] = [
 const LONGEST_WORD: usize = 48;
 
 fn spelt_out(mut text: String) -> String {
+    if !text.bytes().any(|byte| matches!(byte, b'<' | b'[')) {
+        return text;
+    }
     for word in TEMPLATE_WORDS {
         if text.contains(word) {
             text = text.replace(word, &bracketed(word));
@@ -121,15 +130,18 @@ fn bracketed(word: &str) -> String {
 
 /// Openings of sentences that address a model, in a normal form. A label for the reader of the prompt, no filter: what it
 /// misses is still data.
-static ADDRESSED: LazyLock<Vec<&str>> = LazyLock::new(|| {
+fn addressed() -> impl Iterator<Item = &'static str> {
     let file = include_str!("../../data/addressed.txt");
-    file.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).collect()
-});
+    file.lines().filter(|line| !line.starts_with('#') && !line.is_empty())
+}
+
+/// All of them, looked for at once.
+static ADDRESSED: LazyLock<Option<AhoCorasick>> = LazyLock::new(|| AhoCorasick::new(addressed()).ok());
 
 /// Whether a text seems to give orders to whoever reads it for somebody.
 pub(crate) fn reads_as_instructions(text: &str) -> bool {
     let folded = lorekeep_text::norm(&visible(text));
-    ADDRESSED.iter().any(|opening| folded.contains(opening)) || text.contains("<!--")
+    ADDRESSED.as_ref().is_some_and(|openings| openings.is_match(&folded)) || text.contains("<!--")
 }
 
 #[cfg(test)]
@@ -169,9 +181,11 @@ mod tests {
 
     #[test]
     fn sentences_that_address_a_model_are_written_in_their_normal_form() {
-        assert!(ADDRESSED.len() > 60);
-        for opening in ADDRESSED.iter() {
-            assert_eq!(lorekeep_text::norm(opening), *opening);
+        assert!(addressed().count() > 60);
+        for opening in addressed() {
+            assert_eq!(lorekeep_text::norm(opening), opening);
+            assert!(reads_as_instructions(&format!("Tides. {opening} the rest.")));
         }
+        assert!(!reads_as_instructions("Tides are measured at the pier."));
     }
 }

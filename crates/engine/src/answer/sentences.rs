@@ -1,0 +1,152 @@
+//! Passages as sentences, ready to be compared with what an answer says: their words and their vectors.
+//!
+//! To read a passage takes far longer than to compare it, and the passages that answer a library's common questions come
+//! again and again; so those read last are kept.
+
+use std::ops::Range;
+use std::sync::{Arc, OnceLock};
+
+use foldhash::quality::FixedState;
+use lorekeep_text::{self as text, Form};
+use lorekeep_types::{EmbeddingModel, Result, StoredChunk, Vector};
+use moka::sync::Cache;
+
+use crate::prompt::channel;
+
+/// Bytes that kept passages may take: some four thousand of usual length.
+const MOST_BYTES: u64 = 8 << 20;
+
+/// What one entry takes beside its sentences, the cache's own bookkeeping included.
+const ENTRY_BYTES: usize = 300;
+
+/// A set of words, each as a number that stands for it in this process.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Terms(Box<[u64]>);
+
+impl Terms {
+    /// Those of words, repeated ones once.
+    pub(super) fn of<'a>(words: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut terms: Vec<u64> = words.into_iter().map(Self::number).collect();
+        terms.sort_unstable();
+        terms.dedup();
+        Self(terms.into())
+    }
+
+    fn number(word: &str) -> u64 {
+        std::hash::BuildHasher::hash_one(&FixedState::default(), word)
+    }
+
+    /// How many there are.
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The numbers of the words.
+    pub(super) fn iter(&self) -> impl Iterator<Item = u64> {
+        self.0.iter().copied()
+    }
+
+    /// Whether a word of this number is there.
+    pub(super) fn holds(&self, number: u64) -> bool {
+        self.0.binary_search(&number).is_ok()
+    }
+
+    /// How many of them are also in `other`.
+    pub(super) fn shared(&self, other: &Self) -> usize {
+        self.iter().filter(|number| other.holds(*number)).count()
+    }
+}
+
+/// A passage as sentences.
+#[derive(Debug)]
+pub(super) struct Sentences {
+    /// Bytes of the passage.
+    pub(super) spans: Vec<Range<usize>>,
+    /// The words of each.
+    pub(super) terms: Vec<Terms>,
+    vectors: OnceLock<Vec<Vector>>,
+    is_addressed: OnceLock<bool>,
+}
+
+impl Sentences {
+    fn read(text: &str, language: Option<&str>) -> Self {
+        let spans = text::sentences(text);
+        let said = spans.iter().map(|span| text.get(span.clone()).unwrap_or_default());
+        let words = said.map(|said| text::lexical_tokens(said, language, Form::Folded));
+        let terms = words.map(|words| Terms::of(words.iter().map(String::as_str))).collect();
+        Self { spans, terms, vectors: OnceLock::new(), is_addressed: OnceLock::new() }
+    }
+
+    /// The vector of each sentence of `text`, which is the passage's.
+    ///
+    /// # Errors
+    /// When the embedder fails.
+    pub(super) fn vectors(&self, text: &str, embedder: &dyn EmbeddingModel) -> Result<&[Vector]> {
+        if let Some(vectors) = self.vectors.get() {
+            return Ok(vectors);
+        }
+        let said: Vec<&str> = self.spans.iter().map(|span| text.get(span.clone()).unwrap_or_default()).collect();
+        let vectors = embedder.embed(&said)?;
+        Ok(self.vectors.get_or_init(|| vectors.iter().map(|vector| Vector::quantise(vector)).collect()))
+    }
+
+    /// Whether the passage, whose `text` this is, seems to give orders to a model.
+    pub(super) fn is_addressed_to_a_model(&self, text: &str) -> bool {
+        *self.is_addressed.get_or_init(|| channel::reads_as_instructions(text))
+    }
+
+    fn bytes(&self) -> usize {
+        // A vector is counted whether it is there yet or not.
+        const VECTOR: usize = 320;
+        let terms: usize = self.terms.iter().map(|terms| 8 * terms.len()).sum();
+        terms + self.spans.len() * (size_of::<Range<usize>>() + size_of::<Terms>() + VECTOR)
+    }
+}
+
+/// The passages read last. Cheap to clone; clones share what they keep.
+#[derive(Clone, Debug)]
+pub(crate) struct ReadPassages(Cache<blake3::Hash, Arc<Sentences>>);
+
+impl Default for ReadPassages {
+    fn default() -> Self {
+        let weight =
+            |_: &blake3::Hash, one: &Arc<Sentences>| u32::try_from(one.bytes() + ENTRY_BYTES).unwrap_or(u32::MAX);
+        Self(Cache::builder().max_capacity(MOST_BYTES).weigher(weight).build())
+    }
+}
+
+impl ReadPassages {
+    /// A passage as sentences; `language` counts where that of its document is not known.
+    pub(super) fn read(&self, chunk: &StoredChunk, language: Option<&str>) -> Arc<Sentences> {
+        let text = chunk.chunk.text.as_str();
+        let language = chunk.metadata.language.as_deref().or(language);
+        let mut key = blake3::Hasher::new();
+        key.update(language.unwrap_or_default().as_bytes()).update(b"\0").update(text.as_bytes());
+        self.0.get_with(key.finalize(), || Arc::new(Sentences::read(text, language)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::places::tests::chunk;
+    use super::*;
+    use lorekeep_types::ByteSpan;
+
+    #[test]
+    fn a_passage_is_kept_by_its_text_and_language() {
+        let kept = ReadPassages::default();
+        let mut one = chunk(ByteSpan::new(0, 10), 0, None);
+        one.metadata.language = None;
+        let first = kept.read(&one, Some("en"));
+        assert!(Arc::ptr_eq(&first, &kept.read(&one, Some("en"))));
+        assert!(!Arc::ptr_eq(&first, &kept.read(&one, Some("de"))));
+        one.chunk.text.push_str(" More.");
+        assert!(!Arc::ptr_eq(&first, &kept.read(&one, Some("en"))));
+    }
+
+    #[test]
+    fn words_are_a_set() {
+        let (one, other) = (Terms::of(["mill", "burn", "mill"]), Terms::of(["burn", "down"]));
+        assert_eq!((one.len(), one.shared(&other)), (2, 1));
+    }
+}
