@@ -11,6 +11,7 @@ use lorekeep_types::{
     Result, Snapshot, VectorKind, Verdict,
 };
 use serde_json::json;
+use tokio::sync::mpsc;
 
 use super::run::Run;
 use super::{Bench, Extractor};
@@ -48,14 +49,45 @@ pub(super) async fn resolve(bench: &Bench, run: &Run, job: &str) -> Result<u64> 
     }
     let extractor = Extractor::of(&bench.ingest.parts)?;
     let resolver = Resolver { bench, run, job, extractor: &extractor };
+    // What is found is asked about while more is looked for.
+    let (sender, mut found) = mpsc::channel(1);
+    let bench = bench.clone();
+    let finding = tokio::task::spawn_blocking(move || find_candidates(&bench, &entities, &sender));
     let mut joined = 0;
-    for candidates in resolver.candidates(entities).await? {
+    while let Some(candidates) = found.recv().await {
         if run.stopped().is_some() {
             break;
         }
         joined += resolver.settle(candidates).await?;
     }
+    drop(found);
+    join(finding).await?;
     Ok(joined)
+}
+
+/// Gives every entity its vector, and finds the pairs of those not compared yet that may be the same, until nobody takes
+/// them any more.
+fn find_candidates(bench: &Bench, entities: &[Comparable], found: &mpsc::Sender<Candidates>) -> Result<()> {
+    let mut last = None;
+    while let Some(first) = embed_batch(&bench.ingest, last)? {
+        last = Some(first);
+    }
+    bench.ingest.lane.publish(bench.ingest.workspace.as_ref())?;
+    let snapshot = bench.ingest.workspace.snapshot();
+    let names = Names::of(entities);
+    let new: Vec<&Comparable> = entities.iter().filter(|entity| !entity.compared).collect();
+    for batch in new.chunks(BATCH) {
+        let mut candidates = Candidates::default();
+        for entity in batch {
+            let pairs = pairs_of(snapshot.as_ref(), entity, &names)?;
+            candidates.entities.push((entity.id, pairs.iter().map(|(pair, _)| pair.clone()).collect()));
+            candidates.pairs.extend(pairs);
+        }
+        if found.blocking_send(candidates).is_err() {
+            break;
+        }
+    }
+    Ok(())
 }
 
 struct Resolver<'a> {
@@ -80,32 +112,6 @@ type Said = Vec<(Pair, Option<bool>)>;
 type Question = (Pair, [serde_json::Value; 2]);
 
 impl Resolver<'_> {
-    /// Gives every entity its vector, and finds the pairs of those not compared yet that may be the same.
-    async fn candidates(&self, entities: Vec<Comparable>) -> Result<Vec<Candidates>> {
-        let bench = self.bench.clone();
-        join(tokio::task::spawn_blocking(move || {
-            let mut last = None;
-            while let Some(first) = embed_batch(&bench.ingest, last)? {
-                last = Some(first);
-            }
-            bench.ingest.lane.publish(bench.ingest.workspace.as_ref())?;
-            let snapshot = bench.ingest.workspace.snapshot();
-            let names = Names::of(&entities);
-            let new: Vec<&Comparable> = entities.iter().filter(|entity| !entity.compared).collect();
-            let batch = |new: &[&Comparable]| {
-                let mut found = Candidates::default();
-                for entity in new {
-                    let pairs = pairs_of(snapshot.as_ref(), entity, &names)?;
-                    found.entities.push((entity.id, pairs.iter().map(|(pair, _)| pair.clone()).collect()));
-                    found.pairs.extend(pairs);
-                }
-                Ok(found)
-            };
-            new.chunks(BATCH).map(batch).collect()
-        }))
-        .await
-    }
-
     /// What was decided of these pairs before, and what to ask about the others.
     async fn questions(
         &self,
@@ -118,12 +124,12 @@ impl Resolver<'_> {
             let verdicts = workspace.verdicts(&keys)?;
             let (mut known, mut questions) = (Vec::new(), Vec::new());
             for ((pair, (a, b)), verdict) in keys.into_iter().zip(ends).zip(verdicts) {
-                match (verdict, snapshot.entities(&[a, b])?.as_slice()) {
-                    (Some(same), _) => known.push((pair, same)),
-                    (None, [a, b]) => questions.push((pair, [shown(a), shown(b)])),
-                    // One of them has gone, or was joined to another, meanwhile.
-                    (None, _) => {}
+                if let Some(same) = verdict {
+                    known.push((pair, same));
+                } else if let [a, b] = snapshot.entities(&[a, b])?.as_slice() {
+                    questions.push((pair, [shown(a), shown(b)]));
                 }
+                // Else one of them has gone, or was joined to another, meanwhile.
             }
             Ok((known, questions))
         }))

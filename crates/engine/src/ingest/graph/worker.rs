@@ -24,8 +24,10 @@ const PUBLISH_EVERY: Duration = Duration::from_secs(1);
 /// A publication may take at most one part in this many of the time.
 const SHARE: u32 = 6;
 
-/// Entities that are new or read differently are embedded this often while documents are being read.
-const EMBED_EVERY: Duration = Duration::from_secs(30);
+/// Entities that are new or read differently are embedded this often while documents are being read: in this process they
+/// take time that is spent waiting for the model; elsewhere they may cost money, each time anew.
+const EMBED_EVERY: Duration = Duration::from_secs(2);
+const EMBED_ELSEWHERE_EVERY: Duration = Duration::from_secs(30);
 
 /// Pause after the store failed.
 const AFTER_FAILURE: Duration = Duration::from_secs(2);
@@ -190,7 +192,10 @@ impl Shift<'_> {
         .await?;
         self.due = Instant::now() + PUBLISH_EVERY.max(began.elapsed() * (SHARE - 1));
         self.tell(ended).await;
-        if self.reading.is_empty() || self.embedded.elapsed() >= EMBED_EVERY {
+        let elsewhere =
+            self.bench.ingest.parts.models.as_ref().is_some_and(|models| !matches!(models.embed(), Ok(None)));
+        let every = if elsewhere { EMBED_ELSEWHERE_EVERY } else { EMBED_EVERY };
+        if self.reading.is_empty() || self.embedded.elapsed() >= every {
             self.embedded = Instant::now();
             crate::ingest::wake(&self.bench.ingest)?;
         }
