@@ -156,8 +156,8 @@ pub trait Ledger: Send + Sync {
 
     /// Ends a call: its reservation is released and what it cost is charged, to the windows it was opened in. The
     /// first closing of a call counts and later ones do nothing, except that the closing of a call that was taken
-    /// for lost replaces its charge. The closing is on its way when this returns: the future only tells its end
-    /// and may be dropped.
+    /// for lost replaces its charge. The closing is on its way when this returns, and whoever reads the ledger from
+    /// then on finds it: the future only tells its end and may be dropped.
     ///
     /// # Errors
     /// `NotFound` for a number that was never given; `Storage`, `StorageFull`.

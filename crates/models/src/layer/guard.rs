@@ -201,7 +201,7 @@ impl Guard {
             running.trial.report(Err(&error));
             running.entry.consumed = running.entry.consumed.and(consumed(&error, &prompt));
             let Some(delay) = self.repeat_after(&error, &running, call) else {
-                running.entry.close(error.fault.name(), Outcome::default()).await;
+                running.entry.close(error.fault.name(), Outcome::default());
                 return Err(error);
             };
             running.entry.held(tokio::time::sleep(delay)).await;
@@ -210,7 +210,7 @@ impl Guard {
                 Ok(trial) => trial,
                 // The circuit opened meanwhile: what is told is why.
                 Err(_) => {
-                    running.entry.close(error.fault.name(), Outcome::default()).await;
+                    running.entry.close(error.fault.name(), Outcome::default());
                     return Err(error);
                 }
             };
@@ -337,7 +337,7 @@ impl GuardedChat {
             finish: Some(completion.finish.clone()),
             model: Some(completion.model.clone()),
         };
-        completion.cost = running.entry.close("ok", outcome).await;
+        completion.cost = running.entry.close("ok", outcome);
         Ok(completion)
     }
 
@@ -413,7 +413,7 @@ impl Metered {
                     model: Some(completion.model.clone()),
                 };
                 if let Some(running) = self.taken() {
-                    completion.cost = running.entry.close("ok", outcome).await;
+                    completion.cost = running.entry.close("ok", outcome);
                 }
                 if let Some((kept, key)) = self.keep_as.take() {
                     kept.put(&key, &completion).await;
@@ -425,7 +425,7 @@ impl Metered {
                     // The opening was reported as a success; what broke later counts as well.
                     running.trial.report(Err(&error));
                     running.entry.consumed = running.entry.consumed.and(consumed(&error, || self.prompt));
-                    running.entry.close(error.fault.name(), Outcome::default()).await;
+                    running.entry.close(error.fault.name(), Outcome::default());
                 }
                 Err(error)
             }
@@ -509,7 +509,7 @@ impl GuardedRerank {
             .attempts(call, running, || count_texts(texts), || self.model.rerank(call, query, texts, top_n))
             .await?;
         let model = Some(reranked.model.clone());
-        running.entry.close("ok", Outcome { usage: reranked.usage, finish: None, model }).await;
+        running.entry.close("ok", Outcome { usage: reranked.usage, finish: None, model });
         Ok(reranked)
     }
 }

@@ -187,15 +187,13 @@ impl Entry {
         }
     }
 
-    /// Closes the call and returns its cost in nano-USD. The ledger has it for good when the future resolves; it will
-    /// have it also when the future is dropped.
-    pub async fn close(mut self, status: &str, outcome: Outcome) -> Option<i64> {
+    /// Closes the call and returns its cost in nano-USD. Nobody waits until the ledger has written it: whoever reads the
+    /// ledger from now on finds it there, and a process that is killed before leaves the call to be taken for lost, for
+    /// what was reserved.
+    pub fn close(mut self, status: &str, outcome: Outcome) -> Option<i64> {
         let outcome = self.whole(outcome);
         let cost = self.cost(&outcome.usage);
-        let written = self.finish(status, outcome, cost);
-        if let Err(error) = written.await {
-            tracing::error!(model = %self.meter.id, %error, "a call could not be closed in the ledger");
-        }
+        self.finish(status, outcome, cost);
         cost
     }
 
@@ -203,8 +201,7 @@ impl Entry {
     pub fn abandon(mut self, outcome: Outcome) {
         let outcome = self.whole(outcome);
         let cost = self.cost(&outcome.usage);
-        // The ledger takes the closing at once; nobody is left to wait for it.
-        drop(self.finish(ModelFault::Cancelled.name(), outcome, cost));
+        self.finish(ModelFault::Cancelled.name(), outcome, cost);
     }
 
     /// The outcome with what failed attempts took.
@@ -219,36 +216,30 @@ impl Entry {
         self.meter.prices.cost(&self.meter.id, usage, self.meter.clock.now_ms())
     }
 
-    fn finish(
-        &mut self,
-        status: &str,
-        outcome: Outcome,
-        cost: Option<i64>,
-    ) -> futures::future::BoxFuture<'_, lorekeep_types::Result<()>> {
+    fn finish(&mut self, status: &str, outcome: Outcome, cost: Option<i64>) {
         self.closed = true;
         let (total_ms, usage) = (self.elapsed_ms(), outcome.usage);
         self.log(status, &usage, total_ms);
         self.compare(cost, usage.reported_cost);
         let (fallback_from, fallback_reason) = self.fallback.take().unzip();
-        self.meter.ledger.close(
-            self.number,
-            Closing {
-                at_ms: self.meter.clock.now_ms(),
-                status: status.to_owned(),
-                usage,
-                cost,
-                finish: outcome.finish.map(|finish| finish.name().to_owned()),
-                total_ms,
-                api_ms: self.api_ms,
-                first_token_ms: self.first_token_ms,
-                retries: self.retries,
-                fallback_from,
-                fallback_reason,
-                cache_hit: false,
-                saved: Saved::default(),
-                provider_model: outcome.model,
-            },
-        )
+        let closing = Closing {
+            at_ms: self.meter.clock.now_ms(),
+            status: status.to_owned(),
+            usage,
+            cost,
+            finish: outcome.finish.map(|finish| finish.name().to_owned()),
+            total_ms,
+            api_ms: self.api_ms,
+            first_token_ms: self.first_token_ms,
+            retries: self.retries,
+            fallback_from,
+            fallback_reason,
+            cache_hit: false,
+            saved: Saved::default(),
+            provider_model: outcome.model,
+        };
+        // It is on its way; the ledger tells of its own if it cannot be written.
+        drop(self.meter.ledger.close(self.number, closing));
     }
 
     /// Tells once that the prices are not those of the provider.
@@ -283,7 +274,7 @@ impl Entry {
 impl Drop for Entry {
     fn drop(&mut self) {
         if !self.closed {
-            drop(self.finish(ModelFault::Cancelled.name(), Outcome::default(), None));
+            self.finish(ModelFault::Cancelled.name(), Outcome::default(), None);
         }
     }
 }

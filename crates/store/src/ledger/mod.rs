@@ -8,9 +8,10 @@
 //! - [`report`]: what is read;
 //! - [`settings`]: what was set while the program ran.
 //!
-//! What was answered survives a killed process. The file is not synced at every commit (`synchronous=NORMAL`): a
-//! power cut may take the last moments' rows with it, and with them what these calls spent, but never leaves the
-//! file inconsistent.
+//! A call that was admitted survives a killed process. Its end is written some milliseconds later: killed before that, it
+//! is taken for lost and charged what was reserved for it. The file is not synced at every commit
+//! (`synchronous=NORMAL`): a power cut may take the last moments' rows with it, and with them what these calls spent, but
+//! never leaves the file inconsistent.
 
 mod budgets;
 mod calls;
@@ -107,7 +108,10 @@ impl SqliteLedger {
         self.writer.ask(move |desk| settings::put(desk.sql, key, value.as_deref()))
     }
 
+    /// Reads what was asked to be written until now.
     fn read<T>(&self, read: impl FnOnce(&Connection) -> Result<T>) -> lorekeep_types::Result<T> {
+        // A ledger that cannot be written, which was told, can still be read.
+        self.writer.ask(|_| Ok(())).ok();
         let connection = self.readers.take()?;
         let outcome = read(&connection)?;
         self.readers.give_back(connection);
@@ -139,15 +143,16 @@ impl Ledger for SqliteLedger {
 
     fn close(&self, call: CallNumber, closing: Closing) -> BoxFuture<'_, lorekeep_types::Result<()>> {
         let (sender, answer) = oneshot::channel();
-        self.writer.send(Task::new(
+        let task = Task::new(
             move |desk| calls::close(desk, call, &closing),
             move |outcome| {
                 if let Err(Err(error)) = sender.send(outcome) {
-                    tracing::warn!(%error, %call, "a model call could not be closed in the ledger");
+                    tracing::error!(%error, %call, "a model call could not be closed in the ledger");
                 }
                 None
             },
-        ));
+        );
+        self.writer.send(task.patient());
         Box::pin(async { answer.await.unwrap_or_else(|_| Err(stopped())) })
     }
 
@@ -225,4 +230,5 @@ fn unwatched(what: &'static str, work: impl FnOnce(&Desk<'_>) -> Result<()> + Se
         }
         None
     })
+    .patient()
 }

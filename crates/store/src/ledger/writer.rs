@@ -6,10 +6,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lorekeep_types::{BudgetRule, Error, ErrorCode};
-use rusqlite::{Connection, TransactionBehavior};
+use rusqlite::Connection;
 
 use super::checkpoint::{Checkpoints, REST};
 use crate::error::{Result, StoreError};
@@ -17,6 +17,10 @@ use crate::truth::connection::Place;
 
 /// The most tasks of one transaction.
 const GROUP: usize = 512;
+
+/// How long what nobody waits for may wait for company, so that one commit does for the end of a call and the beginning of
+/// the next.
+const PATIENCE: Duration = Duration::from_millis(5);
 
 /// Calls are refused while so many tasks wait; calls that were admitted are always closed.
 const MOST_WAITING: usize = 10_000;
@@ -34,7 +38,11 @@ type Answer = Box<dyn FnOnce(Option<&StoreError>) -> Option<Task> + Send>;
 type Work = Box<dyn FnOnce(Option<&Desk<'_>>) -> (bool, Answer) + Send>;
 
 /// Something to write.
-pub(super) struct Task(Work);
+pub(super) struct Task {
+    work: Work,
+    /// Whether nobody waits for it.
+    is_patient: bool,
+}
 
 impl Task {
     /// `work` is done in a transaction, alone undone when it fails; `answer` is called when that is committed.
@@ -42,7 +50,7 @@ impl Task {
         work: impl FnOnce(&Desk<'_>) -> Result<T> + Send + 'static,
         answer: impl FnOnce(lorekeep_types::Result<T>) -> Option<Self> + Send + 'static,
     ) -> Self {
-        Self(Box::new(move |desk| {
+        let work: Work = Box::new(move |desk| {
             let outcome = desk.map(work);
             let done = matches!(outcome, Some(Ok(_)));
             let tell: Answer = Box::new(move |failure| {
@@ -53,7 +61,13 @@ impl Task {
                 })
             });
             (done, tell)
-        }))
+        });
+        Self { work, is_patient: false }
+    }
+
+    /// The same for a task that nobody waits for.
+    pub(super) fn patient(self) -> Self {
+        Self { is_patient: true, ..self }
     }
 }
 
@@ -139,7 +153,7 @@ impl Drop for Writer {
 }
 
 /// Until nobody can send any more and nothing waits.
-fn run(mut connection: Connection, queue: &Receiver<Task>, shared: &Shared, mut checkpoints: Checkpoints) {
+fn run(connection: Connection, queue: &Receiver<Task>, shared: &Shared, mut checkpoints: Checkpoints) {
     let mut left: Vec<Task> = Vec::new();
     loop {
         let mut group = mem::take(&mut left);
@@ -156,45 +170,72 @@ fn run(mut connection: Connection, queue: &Receiver<Task>, shared: &Shared, mut 
             }
         }
         group.extend(queue.try_iter().take(GROUP));
+        gather(queue, &mut group);
         shared.waiting.fetch_sub(group.len() - own, Ordering::Relaxed);
         // Read after the tasks were taken: whoever set rules and then sent a task finds them applied to it.
         let tasks = group.len();
-        left = write(&mut connection, &shared.rules(), group);
+        left = write(&connection, &shared.rules(), group);
         checkpoints.written(tasks);
     }
 }
 
+/// Lets a group for which nobody waits grow for a moment.
+fn gather(queue: &Receiver<Task>, group: &mut Vec<Task>) {
+    let until = Instant::now() + PATIENCE;
+    let mut all_patient = group.iter().all(|task| task.is_patient);
+    while all_patient && group.len() < GROUP {
+        let Ok(task) = queue.recv_timeout(until.saturating_duration_since(Instant::now())) else { return };
+        all_patient = task.is_patient;
+        group.push(task);
+    }
+}
+
 /// Does a group of tasks and answers them; returns what is left to do.
-fn write(connection: &mut Connection, rules: &[BudgetRule], group: Vec<Task>) -> Vec<Task> {
+fn write(connection: &Connection, rules: &[BudgetRule], group: Vec<Task>) -> Vec<Task> {
     let mut group = group.into_iter();
     let mut answers = Vec::with_capacity(group.len());
     let failure = work_through(connection, rules, &mut group, &mut answers).err();
     if let Some(error) = &failure {
         tracing::warn!(%error, "the ledger of model calls could not be written");
     }
-    answers.extend(group.map(|task| (task.0)(None).1));
+    answers.extend(group.map(|task| (task.work)(None).1));
     answers.into_iter().filter_map(|answer| answer(failure.as_ref())).collect()
 }
 
 fn work_through(
-    connection: &mut Connection,
+    connection: &Connection,
     rules: &[BudgetRule],
     group: &mut impl Iterator<Item = Task>,
     answers: &mut Vec<Answer>,
 ) -> Result<()> {
-    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    let desk = Desk { sql: &transaction, rules };
+    // Statements that are kept: rusqlite's own transactions compile theirs anew each time, which costs as much as a call.
+    let sql = connection;
+    sql.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
+    let worked = tasks_done(sql, rules, group, answers).and_then(|()| Ok(sql.prepare_cached("COMMIT")?.execute([])?));
+    if worked.is_err() && !sql.is_autocommit() {
+        sql.execute_batch("ROLLBACK")?;
+    }
+    worked.map(|_| ())
+}
+
+fn tasks_done(
+    sql: &Connection,
+    rules: &[BudgetRule],
+    group: &mut impl Iterator<Item = Task>,
+    answers: &mut Vec<Answer>,
+) -> Result<()> {
+    let desk = Desk { sql, rules };
     for task in group {
-        transaction.prepare_cached("SAVEPOINT task")?.execute([])?;
-        let (done, answer) = (task.0)(Some(&desk));
+        sql.prepare_cached("SAVEPOINT task")?.execute([])?;
+        let (done, answer) = (task.work)(Some(&desk));
         answers.push(answer);
         if !done {
             // A full disk makes SQLite roll back the whole transaction; then this fails, and so does the group.
-            transaction.prepare_cached("ROLLBACK TO task")?.execute([])?;
+            sql.prepare_cached("ROLLBACK TO task")?.execute([])?;
         }
-        transaction.prepare_cached("RELEASE task")?.execute([])?;
+        sql.prepare_cached("RELEASE task")?.execute([])?;
     }
-    Ok(transaction.commit()?)
+    Ok(())
 }
 
 fn refused(failure: &StoreError) -> Error {
