@@ -22,6 +22,9 @@ use crate::prompt::PromptName;
 /// Raised when what is read from a kept text of an answer changes its meaning.
 const FORM: &str = "answer 1";
 
+/// Bytes of a conversation without evidence up to which its prompt is made where it stands.
+const AT_ONCE: usize = 16 << 10;
+
 /// Words for each token of a summary, as a model is told.
 const WORDS_PER_TOKEN: f64 = 0.7;
 
@@ -43,6 +46,11 @@ struct Ready {
 }
 
 impl Ready {
+    /// Bytes of what the person said.
+    fn bytes(&self) -> usize {
+        self.question.len() + self.summary.len() + self.recent.iter().map(|turn| turn.content.len()).sum::<usize>()
+    }
+
     fn took(&mut self, usage: Usage) {
         add(self.usage.get_or_insert(Usage::NONE), usage);
     }
@@ -197,9 +205,11 @@ impl Engine {
             Some(retrieval)
         };
         let streams_sources = teller.streams() && retrieval.is_some();
+        let is_short =
+            retrieval.is_none() && ready.bytes() + request.instructions.as_ref().map_or(0, String::len) <= AT_ONCE;
         let (request, budget) = (request.clone(), *budget);
         let made_of = (ready.question.clone(), ready.language.clone(), ready.summary.clone(), ready.recent.clone());
-        let pack = self.blocking(ctx, move |engine, _, _| {
+        let packing = move |engine: &Self| {
             let (question, language, summary, turns) = &made_of;
             let counter = engine.parts.prompt_tokens.as_ref();
             let prompt = engine.parts.settings.prompts.get(PromptName::Answer);
@@ -209,8 +219,14 @@ impl Engine {
                 Some(retrieval) => write::pack(&frame, retrieval),
                 None => write::bare(&frame),
             }
-        });
-        let pack = pack.await?;
+        };
+        let pack = if is_short {
+            // Away from here it would take longer to get there than to be done.
+            self.parts.store.workspace(&ctx.workspace)?;
+            packing(self)?
+        } else {
+            self.blocking(ctx, move |engine, _, _| packing(engine)).await?
+        };
         if streams_sources {
             teller.tell(AskEvent::Sources(pack.sources())).await;
         }
