@@ -78,6 +78,11 @@ impl<'a> Asked<'a> {
 
 /// Runs the parts asked for, by default `quality` and `speed`.
 pub fn run_all(arguments: &[String]) -> Result<()> {
+    if let [part, upstream] = arguments
+        && part == "gateway-relay"
+    {
+        return gateway::relay(upstream.parse()?);
+    }
     if let Some(("gateway-here", only)) = arguments.split_first().map(|(first, rest)| (first.as_str(), rest)) {
         let only: Vec<&str> = only.iter().map(String::as_str).collect();
         return gateway::measure_here(&only);

@@ -2,6 +2,7 @@
 //! every layer on, on separate cores.
 //!
 //! - [`stub`]: the model; [`pace`]: the load; [`wire`]: HTTP for both; [`server`]: what is measured;
+//! - [`relay`]: what any process in between adds;
 //! - [`overhead`], [`mixed`], [`budget`], [`storm`]: the figures; [`page`]: what is written about them.
 
 use std::path::Path;
@@ -17,10 +18,13 @@ mod mixed;
 mod overhead;
 mod pace;
 mod page;
+mod relay;
 mod server;
 mod storm;
 mod stub;
 
+use relay::Relay;
+pub use relay::serve as relay;
 use server::Place;
 use stub::Stub;
 
@@ -64,8 +68,9 @@ fn figures(work: &Path, only: &[&str]) -> Result<Value> {
     // The vocabulary is loaded at the first count, connections are opened, pages come into memory.
     overhead::warm(&server)?;
     if asked("overhead") {
-        figures["at_once"] = overhead::whole_answers(&stub, &server, 0)?;
-        figures["at_20_ms"] = overhead::whole_answers(&stub, &server, 20)?;
+        let relay = Relay::start(stub.port)?;
+        figures["at_once"] = overhead::whole_answers(&stub, &server, &relay, 0)?;
+        figures["at_20_ms"] = overhead::whole_answers(&stub, &server, &relay, 20)?;
     }
     if asked("streaming") {
         figures["streaming"] = overhead::streams(&stub, &server)?;

@@ -6,6 +6,7 @@ use anyhow::{Result, bail};
 use serde_json::{Value, json};
 
 use super::pace::{Pace, Timed};
+use super::relay::Relay;
 use super::server::Server;
 use super::stub::{Stub, pieces};
 use super::wire::{Wire, post};
@@ -52,7 +53,7 @@ fn whole(request: &[u8], wire: &mut Wire) -> Result<Option<Instant>> {
 }
 
 /// Medians of what is added to whole answers at a constant rate, with the upstream answering after `delay_ms`.
-pub fn whole_answers(stub: &Stub, server: &Server, delay_ms: u64) -> Result<Value> {
+pub fn whole_answers(stub: &Stub, server: &Server, relay: &Relay, delay_ms: u64) -> Result<Value> {
     let script =
         format!("id=call delay={delay_ms} Who was the first director of the observatory, and when was it founded?");
     let (direct, through) = (direct(&script, false), through(&script, false, "bench"));
@@ -60,6 +61,7 @@ pub fn whole_answers(stub: &Stub, server: &Server, delay_ms: u64) -> Result<Valu
     let mut rounds = Rounds::default();
     for _ in 0..ROUNDS {
         rounds.direct.push(pace.keep(stub.port, |wire, _| whole(&direct, wire))?);
+        rounds.relayed.push(pace.keep(relay.port, |wire, _| whole(&direct, wire))?);
         rounds.through.push(pace.keep(server.port, |wire, _| whole(&through, wire))?);
         stub.reset(0);
     }
@@ -145,7 +147,7 @@ pub fn throughput(stub: &Stub, server: &Server) -> Result<(Vec<Value>, u64)> {
             best = rate;
         }
         let row = json!({ "rate": rate, "per_s": timed.per_second(), "p50_ms": timed.ms(50.0), "p99_ms": timed.ms(99.0),
-            "direct_p99_ms": alone.ms(99.0), "failed": timed.bad, "held": held });
+            "direct_p50_ms": alone.ms(50.0), "direct_p99_ms": alone.ms(99.0), "failed": timed.bad, "held": held });
         println!("{row}");
         rows.push(row);
         if timed.ms(50.0) > 10.0 * BOUND_MS {
@@ -158,13 +160,14 @@ pub fn throughput(stub: &Stub, server: &Server) -> Result<(Vec<Value>, u64)> {
 #[derive(Default)]
 struct Rounds {
     direct: Vec<Timed>,
+    relayed: Vec<Timed>,
     through: Vec<Timed>,
 }
 
 impl Rounds {
     /// Medians over the rounds, with the range of what is added.
     fn row(&self, mut row: Value) -> Result<Value> {
-        let bad: u64 = self.direct.iter().chain(&self.through).map(|timed| timed.bad).sum();
+        let bad: u64 = self.direct.iter().chain(&self.relayed).chain(&self.through).map(|timed| timed.bad).sum();
         if bad > 0 {
             bail!("{bad} requests were not answered as they should be");
         }
@@ -176,6 +179,10 @@ impl Rounds {
             added.sort_by(f64::total_cmp);
             row[format!("direct_{name}_ms")] = json!(direct);
             row[format!("through_{name}_ms")] = json!(through);
+            if !self.relayed.is_empty() {
+                let relayed = median(self.relayed.iter().map(|timed| timed.ms(percentile)));
+                row[format!("relay_added_{name}_ms")] = json!(relayed - direct);
+            }
             row[format!("added_{name}_ms")] = json!(through - direct);
             row[format!("added_{name}_range_ms")] = json!([added.first(), added.last()]);
         }
