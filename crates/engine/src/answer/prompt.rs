@@ -16,7 +16,7 @@ pub(crate) fn passage(mark: &str, n: usize, evidence: &Evidence, kept: &ReadPass
         [] => String::new(),
         path => format!(" ({})", path.join(" → ")),
     };
-    let suspect = kept.read(chunk, None).is_addressed_to_a_model(&chunk.chunk.text);
+    let suspect = kept.read(chunk, None).is_addressed_to_a_model();
     let warning = if suspect { "; it holds sentences addressed to a model" } else { "" };
     let title = format!("[{n}] {}{page}{headings}{warning}", chunk.document_name);
     channel::opened(mark, &title, chunk.chunk.text.trim())

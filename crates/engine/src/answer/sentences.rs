@@ -13,11 +13,11 @@ use moka::sync::Cache;
 
 use crate::prompt::channel;
 
-/// Bytes that kept passages may take: some four thousand of usual length.
-const MOST_BYTES: u64 = 8 << 20;
+/// Bytes that kept passages may take: some three thousand of usual length.
+const MOST_BYTES: u64 = 16 << 20;
 
-/// What one entry takes beside its sentences, the cache's own bookkeeping included.
-const ENTRY_BYTES: usize = 300;
+/// What one entry takes besides, the cache's own bookkeeping included.
+const ENTRY_BYTES: usize = 400;
 
 /// A set of words, each as a number that stands for it in this process.
 #[derive(Clone, Debug, Default)]
@@ -57,72 +57,92 @@ impl Terms {
     }
 }
 
-/// A passage as sentences.
+/// A sentence of a passage.
 #[derive(Debug)]
-pub(super) struct Sentences {
+pub(super) struct Sentence {
     /// Bytes of the passage.
-    pub(super) spans: Vec<Range<usize>>,
-    /// The words of each.
-    pub(super) terms: Vec<Terms>,
+    pub(super) span: Range<usize>,
+    /// Its words.
+    pub(super) terms: Terms,
+}
+
+/// A passage; what is to be known of it is found out when it is first asked for.
+#[derive(Debug)]
+pub(super) struct Passage {
+    text: String,
+    language: Option<String>,
+    sentences: OnceLock<Vec<Sentence>>,
     vectors: OnceLock<Vec<Vector>>,
     is_addressed: OnceLock<bool>,
 }
 
-impl Sentences {
-    fn read(text: &str, language: Option<&str>) -> Self {
-        let spans = text::sentences(text);
-        let said = spans.iter().map(|span| text.get(span.clone()).unwrap_or_default());
-        let words = said.map(|said| text::lexical_tokens(said, language, Form::Folded));
-        let terms = words.map(|words| Terms::of(words.iter().map(String::as_str))).collect();
-        Self { spans, terms, vectors: OnceLock::new(), is_addressed: OnceLock::new() }
+impl Passage {
+    fn new(text: &str, language: Option<&str>) -> Self {
+        Self {
+            text: text.to_owned(),
+            language: language.map(str::to_owned),
+            sentences: OnceLock::new(),
+            vectors: OnceLock::new(),
+            is_addressed: OnceLock::new(),
+        }
     }
 
-    /// The vector of each sentence of `text`, which is the passage's.
+    /// Its sentences.
+    pub(super) fn sentences(&self) -> &[Sentence] {
+        self.sentences.get_or_init(|| {
+            let sentence = |span: Range<usize>| {
+                let said = self.text.get(span.clone()).unwrap_or_default();
+                let words = text::lexical_tokens(said, self.language.as_deref(), Form::Folded);
+                Sentence { terms: Terms::of(words.iter().map(String::as_str)), span }
+            };
+            text::sentences(&self.text).into_iter().map(sentence).collect()
+        })
+    }
+
+    /// The vector of each sentence.
     ///
     /// # Errors
     /// When the embedder fails.
-    pub(super) fn vectors(&self, text: &str, embedder: &dyn EmbeddingModel) -> Result<&[Vector]> {
+    pub(super) fn vectors(&self, embedder: &dyn EmbeddingModel) -> Result<&[Vector]> {
         if let Some(vectors) = self.vectors.get() {
             return Ok(vectors);
         }
-        let said: Vec<&str> = self.spans.iter().map(|span| text.get(span.clone()).unwrap_or_default()).collect();
+        let said = |one: &Sentence| self.text.get(one.span.clone()).unwrap_or_default();
+        let said: Vec<&str> = self.sentences().iter().map(said).collect();
         let vectors = embedder.embed(&said)?;
         Ok(self.vectors.get_or_init(|| vectors.iter().map(|vector| Vector::quantise(vector)).collect()))
     }
 
-    /// Whether the passage, whose `text` this is, seems to give orders to a model.
-    pub(super) fn is_addressed_to_a_model(&self, text: &str) -> bool {
-        *self.is_addressed.get_or_init(|| channel::reads_as_instructions(text))
+    /// Whether it seems to give orders to a model.
+    pub(super) fn is_addressed_to_a_model(&self) -> bool {
+        *self.is_addressed.get_or_init(|| channel::reads_as_instructions(&self.text))
     }
 
+    /// What it takes once all of it is known: its text, and some five times as much for words and vectors.
     fn bytes(&self) -> usize {
-        // A vector is counted whether it is there yet or not.
-        const VECTOR: usize = 320;
-        let terms: usize = self.terms.iter().map(|terms| 8 * terms.len()).sum();
-        terms + self.spans.len() * (size_of::<Range<usize>>() + size_of::<Terms>() + VECTOR)
+        6 * self.text.len() + ENTRY_BYTES
     }
 }
 
 /// The passages read last. Cheap to clone; clones share what they keep.
 #[derive(Clone, Debug)]
-pub(crate) struct ReadPassages(Cache<blake3::Hash, Arc<Sentences>>);
+pub(crate) struct ReadPassages(Cache<blake3::Hash, Arc<Passage>>);
 
 impl Default for ReadPassages {
     fn default() -> Self {
-        let weight =
-            |_: &blake3::Hash, one: &Arc<Sentences>| u32::try_from(one.bytes() + ENTRY_BYTES).unwrap_or(u32::MAX);
+        let weight = |_: &blake3::Hash, one: &Arc<Passage>| u32::try_from(one.bytes()).unwrap_or(u32::MAX);
         Self(Cache::builder().max_capacity(MOST_BYTES).weigher(weight).build())
     }
 }
 
 impl ReadPassages {
-    /// A passage as sentences; `language` counts where that of its document is not known.
-    pub(super) fn read(&self, chunk: &StoredChunk, language: Option<&str>) -> Arc<Sentences> {
+    /// A passage; `language` counts where that of its document is not known.
+    pub(super) fn read(&self, chunk: &StoredChunk, language: Option<&str>) -> Arc<Passage> {
         let text = chunk.chunk.text.as_str();
         let language = chunk.metadata.language.as_deref().or(language);
         let mut key = blake3::Hasher::new();
         key.update(language.unwrap_or_default().as_bytes()).update(b"\0").update(text.as_bytes());
-        self.0.get_with(key.finalize(), || Arc::new(Sentences::read(text, language)))
+        self.0.get_with(key.finalize(), || Arc::new(Passage::new(text, language)))
     }
 }
 

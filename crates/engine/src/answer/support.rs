@@ -12,7 +12,7 @@ use lorekeep_text::{self as text, Form};
 use lorekeep_types::{ByteSpan, CharSpan, Citation, EmbeddingModel, Evidence, Result, StoredChunk, char_span};
 
 use super::places::Places;
-use super::sentences::{ReadPassages, Sentences, Terms};
+use super::sentences::{Passage, ReadPassages, Sentence, Terms};
 use super::stance::Stance;
 
 /// Statements with fewer different words are not judged.
@@ -49,7 +49,7 @@ struct Claim {
 }
 
 /// A passage that an answer may cite by its number.
-type Numbered = (u32, Arc<Sentences>);
+type Numbered = (u32, Arc<Passage>);
 
 /// What was found out about an answer.
 pub(super) struct Judged {
@@ -96,7 +96,7 @@ pub(super) fn judge(
         let (denying, others): (Vec<&Claim>, Vec<&Claim>) =
             claims.iter().filter(|claim| claim.judged).partition(denies);
         let doubted: Vec<&Claim> = others.into_iter().filter(|claim| !by_words(claim, &sources)).collect();
-        unsupported = by_nearness(answer, &doubted, passages, &sources, embedder)?;
+        unsupported = by_nearness(answer, &doubted, &sources, embedder)?;
         unsupported.extend(denying.iter().map(|claim| claim.span.clone()));
         unsupported.sort_by_key(|span| span.start);
     }
@@ -135,7 +135,7 @@ fn numbers(said: &str) -> Vec<u32> {
 fn by_words(claim: &Claim, sources: &[Numbered]) -> bool {
     sources.iter().any(|(n, source)| {
         let least = if claim.cites.contains(n) { LEAST_SHARE } else { LEAST_SHARE_UNCITED };
-        source.terms.len().checked_sub(1).is_some_and(|last| (0..=last).any(|at| share(claim, source, at) >= least))
+        (0..source.sentences().len()).any(|at| share(claim, source, at) >= least)
     })
 }
 
@@ -153,7 +153,7 @@ fn is_denied(
     for ((_, source), (_, one)) in sources.iter().zip(passages) {
         let language = language.or(one.chunk.metadata.language.as_deref());
         let mut stance = None;
-        for (terms, span) in source.terms.iter().zip(&source.spans) {
+        for Sentence { span, terms } in source.sentences() {
             let shared = claim.terms.shared(terms) as f32 / claim.terms.len().max(1) as f32;
             if shared < LEAST_SHARE_DENIAL || shared < denied.max(affirmed) {
                 continue;
@@ -168,9 +168,10 @@ fn is_denied(
 }
 
 /// Share of the statement's words in the window from a sentence on; each number that it lacks lowers it.
-fn share(claim: &Claim, source: &Sentences, at: usize) -> f32 {
-    let window = source.terms.get(at..source.terms.len().min(at + WINDOW)).unwrap_or_default();
-    let holds = |term: u64| window.iter().any(|terms| terms.holds(term));
+fn share(claim: &Claim, source: &Passage, at: usize) -> f32 {
+    let sentences = source.sentences();
+    let window = sentences.get(at..sentences.len().min(at + WINDOW)).unwrap_or_default();
+    let holds = |term: u64| window.iter().any(|one| one.terms.holds(term));
     let found = claim.terms.iter().filter(|term| holds(*term)).count();
     let share = found as f32 / claim.terms.len().max(1) as f32;
     if claim.numbers.iter().all(holds) { share } else { share * NUMBER_MISSING }
@@ -180,7 +181,6 @@ fn share(claim: &Claim, source: &Sentences, at: usize) -> f32 {
 fn by_nearness(
     answer: &str,
     doubted: &[&Claim],
-    passages: &[(u32, Evidence)],
     sources: &[Numbered],
     embedder: Option<&dyn EmbeddingModel>,
 ) -> Result<Vec<Range<usize>>> {
@@ -190,13 +190,11 @@ fn by_nearness(
     };
     let said: Vec<&str> = doubted.iter().map(|claim| answer.get(claim.span.clone()).unwrap_or_default()).collect();
     let said = embedder.embed(&said)?;
-    let pairs = sources.iter().zip(passages);
-    let vectors = pairs.map(|((_, source), (_, one))| source.vectors(&one.chunk.chunk.text, embedder));
-    let vectors = vectors.collect::<Result<Vec<_>>>()?;
+    let vectors = sources.iter().map(|(_, source)| source.vectors(embedder)).collect::<Result<Vec<_>>>()?;
     let near = |one: &[f32]| vectors.iter().copied().flatten().any(|other| other.dot(one) >= LEAST_COSINE);
     // A number that no passage holds is not made true by nearness.
     let holds_number = |claim: &Claim| {
-        let known = |term| sources.iter().any(|(_, source)| source.terms.iter().any(|terms| terms.holds(term)));
+        let known = |term| sources.iter().any(|(_, source)| source.sentences().iter().any(|one| one.terms.holds(term)));
         claim.numbers.iter().all(known)
     };
     let rows = doubted.iter().zip(&said);
@@ -250,10 +248,11 @@ pub(super) fn closest(
 }
 
 /// The sentence that shares most words, the earlier of equals.
-fn best(terms: &Terms, source: &Sentences, chunk: &StoredChunk) -> Range<usize> {
-    let shared = |at: &usize| source.terms.get(*at).map_or(0, |own| own.shared(terms));
-    let found = (0..source.spans.len()).rev().max_by_key(shared);
-    found.and_then(|at| source.spans.get(at).cloned()).unwrap_or(0..chunk.chunk.text.len())
+fn best(terms: &Terms, source: &Passage, chunk: &StoredChunk) -> Range<usize> {
+    let sentences = source.sentences();
+    let shared = |at: &usize| sentences.get(*at).map_or(0, |own| own.terms.shared(terms));
+    let found = (0..sentences.len()).rev().max_by_key(shared);
+    found.and_then(|at| sentences.get(at).map(|own| own.span.clone())).unwrap_or(0..chunk.chunk.text.len())
 }
 
 fn citation(places: &mut Places<'_>, n: u32, evidence: &Evidence, span: &Range<usize>) -> Result<Citation> {

@@ -279,6 +279,13 @@ impl Pack {
         self.passages.iter().map(source).collect()
     }
 
+    /// Reads what its passages say, so that the check of an answer finds it known.
+    pub(crate) fn read_ahead(&self, kept: &ReadPassages) {
+        self.passages.iter().for_each(|(_, one)| {
+            kept.read(&one.chunk, None).sentences();
+        });
+    }
+
     fn knows(&self, n: u32) -> bool {
         self.passages.iter().any(|(known, _)| *known == n)
     }

@@ -81,6 +81,11 @@ impl Engine {
             return Ok(with_usage(answer, &ready));
         };
         let pack = Arc::new(pack);
+        if !pack.passages.is_empty() {
+            // There is time while the model writes.
+            let (ahead, kept) = (Arc::clone(&pack), self.read_passages.clone());
+            tokio::task::spawn_blocking(move || ahead.read_ahead(&kept));
+        }
         let (completion, first_token_ms) = self.spoken_answer(ctx, request, model, (&pack, teller, started)).await?;
         let answer = self.checked(ctx, request, &pack, completion).await?;
         let answer = self.in_its_language(ctx, answer, &mut ready).await;
