@@ -185,8 +185,11 @@ pub(super) async fn scan_status(
 /// Jobs that have not ended, newest first.
 async fn open_jobs(app: &App, ctx: &RequestContext) -> Answer<Vec<Job>> {
     let page = PageRequest { offset: 0, limit: 100 };
+    // In this order a job that begins between the two is found twice, in the other it would not be found at all.
+    let queued = app.engine().jobs(ctx, Some(JobState::Queued), page).await?;
     let mut open = app.engine().jobs(ctx, Some(JobState::Running), page).await?;
-    open.extend(app.engine().jobs(ctx, Some(JobState::Queued), page).await?);
+    let waiting = queued.into_iter().filter(|job| open.iter().all(|running| running.id != job.id)).collect::<Vec<_>>();
+    open.extend(waiting);
     Ok(open)
 }
 
