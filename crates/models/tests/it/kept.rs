@@ -116,7 +116,8 @@ async fn who_waits_for_an_equal_call_gets_it_although_the_first_caller_leaves() 
     let (call, question) = (kept(), question());
     let mut first = model.chat(&call, &question);
     assert!(futures::poll!(&mut first).is_pending());
-    let second = model.chat(&call, &question);
+    let mut second = model.chat(&call, &question);
+    assert!(futures::poll!(&mut second).is_pending());
     drop(first);
     assert_eq!(second.await.unwrap().text, "Ada.");
     assert_eq!(provider.asked().len(), 1);
