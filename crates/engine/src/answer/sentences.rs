@@ -3,10 +3,11 @@
 //! To read a passage takes far longer than to compare it, and the passages that answer a library's common questions come
 //! again and again; so those read last are kept.
 
+use std::hash::BuildHasher as _;
 use std::ops::Range;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, LazyLock, OnceLock};
 
-use foldhash::quality::FixedState;
+use foldhash::quality::RandomState;
 use lorekeep_text::{self as text, Form};
 use lorekeep_types::{EmbeddingModel, Result, StoredChunk, Vector};
 use moka::sync::Cache;
@@ -18,6 +19,9 @@ const MOST_BYTES: u64 = 16 << 20;
 
 /// What one entry takes besides, the cache's own bookkeeping included.
 const ENTRY_BYTES: usize = 400;
+
+/// Seeded anew in each process: no document can hold a word that is taken for another.
+static NUMBERS: LazyLock<RandomState> = LazyLock::new(RandomState::default);
 
 /// A set of words, each as a number that stands for it in this process.
 #[derive(Clone, Debug, Default)]
@@ -33,7 +37,7 @@ impl Terms {
     }
 
     fn number(word: &str) -> u64 {
-        std::hash::BuildHasher::hash_one(&FixedState::default(), word)
+        NUMBERS.hash_one(word)
     }
 
     /// How many there are.
