@@ -4,10 +4,12 @@
 use std::sync::Arc;
 
 use candle_core::{CpuStorage, CustomOp1, InplaceOp1, InplaceOp2, Layout, Result, Shape};
-use pulp::Arch;
+use pulp::{Arch, Simd, WithSimd};
 
-/// Keys whose scores are made at once, and numbers of a head that are mixed at once: two registers of AVX-512.
+/// Rows are padded to a multiple of this: two of the widest registers, those of AVX-512.
 const LANES: usize = 32;
+/// Registers of columns that a product makes at once.
+const BLOCK: usize = 2;
 /// Queries that share each load of a key or value.
 const ROWS: usize = 4;
 
@@ -73,17 +75,26 @@ impl InplaceOp1 for BiasGelu {
 
     fn cpu_fwd(&self, storage: &mut CpuStorage, layout: &Layout) -> Result<()> {
         let rows = numbers_mut(storage, layout)?;
-        Arch::new().dispatch(
-            #[inline(always)]
-            || {
-                for row in rows.chunks_exact_mut(self.bias.len()) {
-                    for (value, bias) in row.iter_mut().zip(&*self.bias) {
-                        *value = gelu(*value + bias);
-                    }
-                }
-            },
-        );
+        Arch::new().dispatch(Gelus { rows, bias: &self.bias });
         Ok(())
+    }
+}
+
+struct Gelus<'a> {
+    rows: &'a mut [f32],
+    bias: &'a [f32],
+}
+
+impl WithSimd for Gelus<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        for row in self.rows.chunks_exact_mut(self.bias.len()) {
+            for (value, bias) in row.iter_mut().zip(self.bias) {
+                *value = gelu(*value + bias);
+            }
+        }
     }
 }
 
@@ -108,19 +119,30 @@ impl InplaceOp2 for AddNorm {
         other_layout: &Layout,
     ) -> Result<()> {
         let (rows, others) = (numbers_mut(storage, layout)?, numbers(other, other_layout)?);
-        Arch::new().dispatch(
-            #[inline(always)]
-            || {
-                let width = self.bias.len();
-                for (row, other) in rows.chunks_exact_mut(width).zip(others.chunks_exact(width)) {
-                    for ((value, bias), other) in row.iter_mut().zip(&*self.bias).zip(other) {
-                        *value += bias + other;
-                    }
-                    normalise(row, &self.gain, &self.shift, self.epsilon);
-                }
-            },
-        );
+        Arch::new().dispatch(AddNorms { rows, others, norm: self });
         Ok(())
+    }
+}
+
+struct AddNorms<'a> {
+    rows: &'a mut [f32],
+    others: &'a [f32],
+    norm: &'a AddNorm,
+}
+
+impl WithSimd for AddNorms<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, _: S) {
+        let AddNorm { bias, gain, shift, epsilon } = self.norm;
+        let width = bias.len();
+        for (row, other) in self.rows.chunks_exact_mut(width).zip(self.others.chunks_exact(width)) {
+            for ((value, bias), other) in row.iter_mut().zip(&**bias).zip(other) {
+                *value += bias + other;
+            }
+            normalise(row, gain, shift, *epsilon);
+        }
     }
 }
 
@@ -177,17 +199,29 @@ impl CustomOp1 for Attention {
         for length in &self.lengths {
             let texts = rows.get(from * 3 * hidden..(from + length) * 3 * hidden).unwrap_or_default();
             let out = mixed.get_mut(from * hidden..(from + length) * hidden).unwrap_or_default();
-            Arch::new().dispatch(
-                #[inline(always)]
-                || {
-                    for head in 0..self.heads {
-                        self.head(texts, out, head, &mut room);
-                    }
-                },
-            );
+            Arch::new().dispatch(Heads { attention: self, rows: texts, out, room: &mut room });
             from += length;
         }
         Ok((CpuStorage::F32(mixed), Shape::from((tokens, hidden))))
+    }
+}
+
+/// All heads of one text.
+struct Heads<'a> {
+    attention: &'a Attention,
+    rows: &'a [f32],
+    out: &'a mut [f32],
+    room: &'a mut Room,
+}
+
+impl WithSimd for Heads<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn with_simd<S: Simd>(self, simd: S) {
+        for head in 0..self.attention.heads {
+            self.attention.head(simd, self.rows, self.out, head, self.room);
+        }
     }
 }
 
@@ -223,26 +257,34 @@ impl Room {
 impl Attention {
     /// One head of one text.
     #[inline(always)]
-    fn head(&self, rows: &[f32], out: &mut [f32], head: usize, room: &mut Room) {
+    fn head<S: Simd>(&self, simd: S, rows: &[f32], out: &mut [f32], head: usize, room: &mut Room) {
         let hidden = self.bias.len() / 3;
         let (width, count) = (room.width, rows.len() / (3 * hidden));
         let long = count.next_multiple_of(LANES);
         self.unpack(rows, head, room, long);
         let Room { wide, queries, keys, values, scores, .. } = room;
+        let (keys, values) = (S::as_simd_f32s(keys).0, S::as_simd_f32s(values).0);
+        let (key_row, value_row) = (long / S::F32_LANES, *wide / S::F32_LANES);
         for first in (0..count).step_by(ROWS) {
-            let asked = queries.get(first * width..(first + ROWS) * width).unwrap_or_default();
-            let scores = scores.get_mut(..ROWS * long).unwrap_or_default();
-            score(asked, keys, scores, (width, long));
-            for row in scores.chunks_exact_mut(long) {
+            let asked = Left { numbers: queries.get(first * width..).unwrap_or_default(), stride: width, depth: width };
+            for from in (0..key_row).step_by(BLOCK) {
+                for (row, sums) in product(simd, asked, keys, key_row, from).iter().enumerate() {
+                    let row = S::as_mut_simd_f32s(scores.get_mut(row * long..(row + 1) * long).unwrap_or_default()).0;
+                    row.get_mut(from..from + BLOCK).unwrap_or_default().copy_from_slice(sums);
+                }
+            }
+            for row in scores.get_mut(..ROWS * long).unwrap_or_default().chunks_exact_mut(long) {
                 softmax(row, count);
             }
-            let last = ROWS.min(count - first);
-            for from in (0..*wide).step_by(LANES) {
-                let mixed = mix(scores, values, (long, *wide, from, count));
-                for (at, lanes) in mixed.iter().take(last).enumerate() {
-                    let row = (first + at) * hidden + head * width + from;
-                    let target = out.get_mut(row..row + LANES.min(width - from)).unwrap_or_default();
-                    target.copy_from_slice(lanes.get(..target.len()).unwrap_or_default());
+            let shares = Left { numbers: scores, stride: long, depth: count };
+            for from in (0..value_row).step_by(BLOCK) {
+                let column = from * S::F32_LANES;
+                for (at, sums) in product(simd, shares, values, value_row, from).iter().enumerate().take(count - first)
+                {
+                    let row = (first + at) * hidden + head * width + column;
+                    let most = (BLOCK * S::F32_LANES).min(width.saturating_sub(column));
+                    let target = out.get_mut(row..row + most).unwrap_or_default();
+                    target.copy_from_slice(pulp::bytemuck::cast_slice::<_, f32>(sums).get(..most).unwrap_or_default());
                 }
             }
         }
@@ -281,27 +323,31 @@ impl Attention {
     }
 }
 
-/// Products of `ROWS` queries with all keys.
+/// Rows of the left side of a product: `ROWS` of `stride` numbers each, of which the first `depth` count.
+#[derive(Clone, Copy)]
+struct Left<'a> {
+    numbers: &'a [f32],
+    stride: usize,
+    depth: usize,
+}
+
+/// The product of `ROWS` rows with [`BLOCK`] registers of columns, the first of them at `from`; rows of the right side
+/// are `wide` registers apart.
 #[inline(always)]
-fn score(queries: &[f32], keys: &[f32], scores: &mut [f32], (width, long): (usize, usize)) {
-    for from in (0..long).step_by(LANES) {
-        let mut sums = [[0.0_f32; LANES]; ROWS];
-        for at in 0..width {
-            let Some(keys) = keys.get(at * long + from..).and_then(|keys| keys.first_chunk::<LANES>()) else {
-                continue;
-            };
-            for (row, sums) in sums.iter_mut().enumerate() {
-                let query = queries.get(row * width + at).copied().unwrap_or_default();
-                for (sum, key) in sums.iter_mut().zip(keys) {
-                    *sum = query.mul_add(*key, *sum);
-                }
-            }
-        }
-        for (row, sums) in sums.iter().enumerate() {
-            let target = scores.get_mut(row * long + from..row * long + from + LANES).unwrap_or_default();
-            target.copy_from_slice(sums);
+fn product<S: Simd>(simd: S, left: Left<'_>, right: &[S::f32s], wide: usize, from: usize) -> [[S::f32s; BLOCK]; ROWS] {
+    let mut sums = [[simd.splat_f32s(0.0); BLOCK]; ROWS];
+    for at in 0..left.depth {
+        let Some([first, second]) = right.get(at * wide + from..).and_then(|row| row.first_chunk::<BLOCK>()) else {
+            continue;
+        };
+        for (row, sums) in sums.iter_mut().enumerate() {
+            let factor = simd.splat_f32s(left.numbers.get(row * left.stride + at).copied().unwrap_or_default());
+            let [one, other] = sums;
+            *one = simd.mul_add_f32s(factor, *first, *one);
+            *other = simd.mul_add_f32s(factor, *second, *other);
         }
     }
+    sums
 }
 
 /// Shares that add up to 1 of the first `count` scores; the rest gets none.
@@ -323,28 +369,6 @@ fn softmax(row: &mut [f32], count: usize) {
     for value in real {
         *value *= scale;
     }
-}
-
-/// Values weighted by the shares of `ROWS` queries, `LANES` numbers from `from` on.
-#[inline(always)]
-fn mix(
-    shares: &[f32],
-    values: &[f32],
-    (long, wide, from, count): (usize, usize, usize, usize),
-) -> [[f32; LANES]; ROWS] {
-    let mut sums = [[0.0_f32; LANES]; ROWS];
-    for key in 0..count {
-        let Some(values) = values.get(key * wide + from..).and_then(|values| values.first_chunk::<LANES>()) else {
-            continue;
-        };
-        for (row, sums) in sums.iter_mut().enumerate() {
-            let share = shares.get(row * long + key).copied().unwrap_or_default();
-            for (sum, value) in sums.iter_mut().zip(values) {
-                *sum = share.mul_add(*value, *sum);
-            }
-        }
-    }
-    sums
 }
 
 #[cfg(test)]
