@@ -99,7 +99,7 @@ fn build(
         embedder: Some(Arc::new(StaticEmbedder)),
         models,
         cache,
-        tokens: Arc::new(O200k::default()),
+        tokens: Arc::new(O200k),
         prompt_tokens: prompt_tokens(config),
         parser,
         clock: Arc::new(SystemClock),
@@ -110,9 +110,9 @@ fn build(
 
 fn prompt_tokens(config: &Config) -> Arc<dyn TokenCounter> {
     match config.tokenizer.as_str() {
-        "cl100k" => Arc::new(Cl100k::default()),
+        "cl100k" => Arc::new(Cl100k),
         "words" => Arc::new(WordEstimate),
-        _ => Arc::new(O200k::default()),
+        _ => Arc::new(O200k),
     }
 }
 

@@ -1,7 +1,5 @@
 //! Tokens of a call: as reported where that makes sense, counted here where not.
 
-use std::sync::OnceLock;
-
 use lorekeep_types::{ChatRequest, TokenCounter, TokenUsage};
 
 use super::wire::RawUsage;
@@ -16,8 +14,7 @@ const FRAME: usize = 4;
 /// Tokens of a text by the vocabulary of GPT-4o: an estimate for other models.
 #[must_use]
 pub fn count(text: &str) -> u64 {
-    static COUNTER: OnceLock<O200k> = OnceLock::new();
-    COUNTER.get_or_init(O200k::default).count(text) as u64
+    O200k.count(text) as u64
 }
 
 /// Tokens of a request by the same vocabulary; pictures are not counted.
