@@ -10,21 +10,39 @@ use unicode_normalization::{IsNormalized, UnicodeNormalization, is_nfc_quick};
 /// Idempotent.
 #[must_use]
 pub fn fold(text: &str) -> String {
-    if text.is_ascii() {
-        return text.to_ascii_lowercase();
-    }
     let mut folded = String::with_capacity(text.len());
+    let mut rest = text;
+    while !rest.is_empty() {
+        let end = rest.bytes().position(|byte| !byte.is_ascii()).unwrap_or(rest.len());
+        let (plain, after) = rest.split_at(end);
+        let from = folded.len();
+        folded.push_str(plain);
+        folded.get_mut(from..).unwrap_or_default().make_ascii_lowercase();
+        let end = after.bytes().position(|byte| byte.is_ascii()).unwrap_or(after.len());
+        let (other, after) = after.split_at(end);
+        push_other(&mut folded, other);
+        rest = after;
+    }
+    folded
+}
+
+/// Folds letters that are not ASCII. They need not be seen with their ASCII neighbours: all that combines with one of those
+/// is an accent, which goes.
+fn push_other(folded: &mut String, text: &str) {
+    let from = folded.len();
     let mut base = '\0';
     for c in text.nfkd() {
         if is_accent(c) && !(c == '\u{306}' && matches!(base, 'и' | 'И')) {
             continue;
         }
         base = c;
-        push_folded(&mut folded, c);
+        push_folded(folded, c);
     }
-    match is_nfc_quick(folded.chars()) {
-        IsNormalized::Yes => folded,
-        _ => folded.nfc().collect(),
+    let own = folded.get(from..).unwrap_or_default();
+    if is_nfc_quick(own.chars()) != IsNormalized::Yes {
+        let composed: String = own.nfc().collect();
+        folded.truncate(from);
+        folded.push_str(&composed);
     }
 }
 
@@ -180,6 +198,20 @@ mod tests {
     }
 
     proptest! {
+        /// Around every letter: what is folded in pieces is folded as a whole would be.
+        #[test]
+        fn neighbours_are_folded_apart(before in "[a-zA-Z<=> ]{0,2}", other in "[^\\x00-\\x7f]{0,4}", after in "[a-zA-Z ]{0,2}") {
+            let text = format!("{before}{other}{after}");
+            let whole: String = text.nfkd().scan('\0', |base, c| {
+                let goes = is_accent(c) && !(c == '\u{306}' && matches!(*base, 'и' | 'И'));
+                *base = if goes { *base } else { c };
+                Some((!goes).then_some(c))
+            }).flatten().collect();
+            let mut letters = String::new();
+            whole.chars().for_each(|c| push_folded(&mut letters, c));
+            prop_assert_eq!(fold(&text), letters.nfc().collect::<String>());
+        }
+
         #[test]
         fn folding_twice_changes_nothing(text in "\\PC{0,40}") {
             let once = fold(&text);
