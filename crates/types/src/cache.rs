@@ -111,6 +111,12 @@ pub trait ModelCache: Send + Sync {
     /// When the cache cannot be written; nothing is kept then.
     fn put(&self, key: &CacheKey, value: &[u8], lifetime: Option<Duration>) -> Result<()>;
 
+    /// Whether a [`ModelCache::put`] of usual size would now wait neither for a disk nor for a network, so that it may be
+    /// called where nothing may wait.
+    fn puts_at_once(&self) -> bool {
+        false
+    }
+
     /// Forgets the values of a workspace (of all when `None`) of one kind (of every kind when `None`); how many.
     ///
     /// # Errors

@@ -149,8 +149,10 @@ impl Kept {
     /// Keeps values; a cache that cannot be written costs money, but no answer.
     pub(super) async fn put_values(&self, values: Vec<(CacheKey, Vec<u8>)>) {
         let cache = Arc::clone(&self.0.cache);
+        let puts_at_once = cache.puts_at_once();
         let write = move || values.iter().try_for_each(|(key, value)| cache.put(key, value, None));
-        match tokio::task::spawn_blocking(write).await {
+        let written = if puts_at_once { Ok(write()) } else { tokio::task::spawn_blocking(write).await };
+        match written {
             Ok(Ok(())) => {}
             Ok(Err(error)) => tracing::warn!(%error, "an answer could not be kept"),
             Err(error) => tracing::warn!(%error, "an answer could not be kept"),

@@ -69,6 +69,10 @@ impl ModelCache for MemoryCache {
         Ok(Some(unpack(value.bytes.to_vec(), value.packed)?))
     }
 
+    fn puts_at_once(&self) -> bool {
+        true
+    }
+
     fn put(&self, key: &CacheKey, value: &[u8], lifetime: Option<Duration>) -> lorekeep_types::Result<()> {
         let (bytes, packed) = pack(value);
         let lifetime = lifetime.or((key.kind == CacheKind::Answer).then_some(self.answer_lifetime));

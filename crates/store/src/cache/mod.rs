@@ -124,6 +124,10 @@ impl ModelCache for SqliteCache {
         Ok(self.find(key)?)
     }
 
+    fn puts_at_once(&self) -> bool {
+        self.desk.has_room()
+    }
+
     /// The value can be got at once, and is written soon.
     fn put(&self, key: &CacheKey, value: &[u8], lifetime: Option<Duration>) -> lorekeep_types::Result<()> {
         let lifetime = lifetime.or((key.kind == CacheKind::Answer).then_some(self.answer_lifetime));

@@ -87,6 +87,11 @@ impl Desk {
         self.wake.notify_all();
     }
 
+    /// Whether there is room for many more values.
+    pub(super) fn has_room(&self) -> bool {
+        self.queue().bytes <= MOST_WAITING / 2
+    }
+
     pub(super) fn put(&self, key: CacheKey, value: Waiting) {
         let bytes = value.value.len();
         let queue = self.queue();
