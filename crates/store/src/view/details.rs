@@ -7,7 +7,8 @@
 use std::sync::Arc;
 
 use lorekeep_types::{EntityDetail, EntityId, RelationDetail, RelationId};
-use moka::sync::Cache;
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
 
 use crate::error::Result;
 use crate::truth::Truth;
@@ -16,37 +17,54 @@ use crate::truth::reader::Reader;
 /// Bytes that entities, relations and lists of neighbours may take, each.
 const MOST_BYTES: u64 = 12 << 20;
 
+/// What an entry takes beside its text: the structure itself and the cache's own bookkeeping.
+const ENTRY_BYTES: usize = 400;
+
 /// Number of writes before the read, and the row.
 type Key = (u64, i64);
 
 /// Weight and id of the relations of one entity, heaviest first.
 pub(super) type Touching = Arc<[(f64, i64)]>;
 
+/// A cache of such rows.
+type Kept<T> = Arc<Cache<Key, T, Bytes>>;
+
 /// See the module's text. Cheap to clone; clones share what they keep.
 #[derive(Clone, Debug)]
 pub(super) struct Details {
-    entities: Cache<Key, Arc<EntityDetail>>,
-    relations: Cache<Key, Arc<RelationDetail>>,
-    touching: Cache<Key, Touching>,
+    entities: Kept<Arc<EntityDetail>>,
+    relations: Kept<Arc<RelationDetail>>,
+    touching: Kept<Touching>,
+}
+
+/// Bytes that an entry takes.
+#[derive(Clone, Debug)]
+struct Bytes;
+
+impl Weighter<Key, Arc<EntityDetail>> for Bytes {
+    fn weight(&self, _: &Key, one: &Arc<EntityDetail>) -> u64 {
+        let text = one.key.len() + one.name.len() + one.description.len();
+        (ENTRY_BYTES + text + 8 * one.chunks.len() + names(&one.documents)) as u64
+    }
+}
+
+impl Weighter<Key, Arc<RelationDetail>> for Bytes {
+    fn weight(&self, _: &Key, one: &Arc<RelationDetail>) -> u64 {
+        let text = one.source.1.len() + one.target.1.len() + one.keywords.len() + one.description.len();
+        let lists = 8 * one.chunks.len() + 16 * one.evidence.len() + names(&one.documents);
+        (ENTRY_BYTES + text + lists) as u64
+    }
+}
+
+impl Weighter<Key, Touching> for Bytes {
+    fn weight(&self, _: &Key, list: &Touching) -> u64 {
+        (ENTRY_BYTES + 16 * list.len()) as u64
+    }
 }
 
 impl Details {
     pub(super) fn new() -> Self {
-        Self {
-            entities: cache(|one: &Arc<EntityDetail>| {
-                one.key.len() + one.name.len() + one.description.len() + 8 * one.chunks.len() + names(&one.documents)
-            }),
-            relations: cache(|one: &Arc<RelationDetail>| {
-                one.source.1.len()
-                    + one.target.1.len()
-                    + one.keywords.len()
-                    + one.description.len()
-                    + 8 * one.chunks.len()
-                    + 16 * one.evidence.len()
-                    + names(&one.documents)
-            }),
-            touching: cache(|list: &Touching| 16 * list.len()),
-        }
+        Self { entities: kept(), relations: kept(), touching: kept() }
     }
 
     /// Entities in the order asked for; unknown ones are left out.
@@ -85,19 +103,24 @@ fn names(names: &[String]) -> usize {
     names.iter().map(|name| name.len() + 24).sum()
 }
 
-fn cache<T: Clone + Send + Sync + 'static>(bytes: impl Fn(&T) -> usize + Send + Sync + 'static) -> Cache<Key, T> {
-    // What an entry takes beside its text: the structure itself and the cache's own bookkeeping.
-    let weight = move |_: &Key, value: &T| u32::try_from(bytes(value) + 400).unwrap_or(u32::MAX);
-    Cache::builder().max_capacity(MOST_BYTES).weigher(weight).build()
+fn kept<T: Clone>() -> Kept<T>
+where
+    Bytes: Weighter<Key, T>,
+{
+    let usual = usize::try_from(MOST_BYTES).unwrap_or_default() / (2 * ENTRY_BYTES);
+    Arc::new(Cache::with_weighter(usual, MOST_BYTES, Bytes))
 }
 
 /// Takes what is kept and reads the rest in one transaction.
-fn read_through<T: Clone + Send + Sync + 'static>(
-    cache: &Cache<Key, T>,
+fn read_through<T: Clone>(
+    cache: &Cache<Key, T, Bytes>,
     truth: &Truth,
     ids: impl Iterator<Item = i64>,
     read: impl Fn(&Reader<'_>, i64) -> Result<Option<T>>,
-) -> Result<Vec<T>> {
+) -> Result<Vec<T>>
+where
+    Bytes: Weighter<Key, T>,
+{
     let writes = truth.writes();
     let mut reader = None;
     let mut values = Vec::with_capacity(ids.size_hint().0);
