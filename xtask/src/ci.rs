@@ -64,8 +64,14 @@ fn format() -> Result<()> {
     run(&root(), &cargo(), &["fmt", "--all", "--check"])
 }
 
+/// Once as it is built by default, once with models in the process, whose tests take a build of their own to run.
 fn lint() -> Result<()> {
-    run(&root(), &cargo(), &["clippy", "--workspace", "--all-targets", "--", "-D", "warnings"])
+    let local = ["--features", "lorekeep/local-models,xtask/local-models"];
+    for features in [&[][..], &local] {
+        let words = [&["clippy", "--workspace", "--all-targets"], features, &["--", "-D", "warnings"]].concat();
+        run(&root(), &cargo(), &words)?;
+    }
+    Ok(())
 }
 
 fn test() -> Result<()> {
