@@ -1,5 +1,7 @@
 //! Searches: evidence from one snapshot each.
 
+use std::sync::Arc;
+
 use lorekeep_types::{DocumentFilter, Mode, RequestContext, Result, Retrieval, SearchRequest, Snapshot, Workspace};
 
 use crate::engine::Engine;
@@ -21,34 +23,54 @@ impl Engine {
                 Err(notice) => notices.push(notice),
             }
         }
-        let mut retrieval = self.found(ctx, request).await?;
+        let mut retrieval = self.found(ctx, request, |_, _, retrieval| Ok(retrieval)).await?;
         retrieval.notices.extend(notices);
         Ok(retrieval)
     }
 
-    /// The same with the keywords that `request` has, and for a written answer in mode `global` with communities. Those may
-    /// speak of any document, so that they are left out where a filter keeps some away.
-    pub(crate) async fn found_with_communities(
+    /// What `then` makes of the same with the keywords that `request` has, and for a written answer in mode `global` with
+    /// communities. Those may speak of any document, so that they are left out where a filter keeps some away.
+    pub(crate) async fn found_with_communities<T, F>(
         &self,
         ctx: &RequestContext,
         request: SearchRequest,
-    ) -> Result<Retrieval> {
+        then: F,
+    ) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Self, Retrieval) -> Result<T> + Send + 'static,
+    {
         let wanted = request.mode == Mode::Global && request.filter == DocumentFilter::default();
-        let mut retrieval = self.found(ctx, request).await?;
-        if wanted && !retrieval.passages.is_empty() {
-            let entities = retrieval.entities.iter().map(|entity| entity.id).collect();
-            retrieval.communities = self.communities_around(ctx, entities).await?;
-        }
-        Ok(retrieval)
+        let by_graph = matches!(request.mode, Mode::Local | Mode::Global | Mode::Hybrid | Mode::Mix);
+        self.found(ctx, request, move |engine, workspace, mut retrieval| {
+            if by_graph {
+                // Who asks one way soon asks the other, which should not have to do without.
+                engine.expect_communities(workspace);
+            }
+            if wanted && !retrieval.passages.is_empty() {
+                let entities: Vec<_> = retrieval.entities.iter().map(|entity| entity.id).collect();
+                retrieval.communities = engine.communities_around(workspace, &entities)?;
+            }
+            then(engine, retrieval)
+        })
+        .await
     }
 
-    async fn found(&self, ctx: &RequestContext, request: SearchRequest) -> Result<Retrieval> {
+    /// What `then` makes of what is found, on the thread that found it: to wake another takes longer than most of the work.
+    async fn found<T, F>(&self, ctx: &RequestContext, request: SearchRequest, then: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Self, &Arc<dyn Workspace>, Retrieval) -> Result<T> + Send + 'static,
+    {
         if let Some(model) = self.reranker(&request) {
-            return self.search_reranked(ctx, request, model).await;
+            let retrieval = self.search_reranked(ctx, request, model).await?;
+            return self.blocking(ctx, move |engine, workspace, _| then(engine, workspace, retrieval)).await;
         }
         self.blocking(ctx, move |engine, workspace, ctx| {
             let snapshot = workspace.snapshot();
-            engine.searching(workspace.as_ref(), snapshot.as_ref(), ctx, |searcher| searcher.search(&request))
+            let search = |searcher: &Searcher<'_>| searcher.search(&request);
+            let retrieval = engine.searching(workspace.as_ref(), snapshot.as_ref(), ctx, search)?;
+            then(engine, workspace, retrieval)
         })
         .await
     }

@@ -10,12 +10,16 @@ use std::sync::{Arc, LazyLock, OnceLock};
 use foldhash::quality::RandomState;
 use lorekeep_text::{self as text, Form};
 use lorekeep_types::{EmbeddingModel, Result, StoredChunk, Vector};
-use moka::sync::Cache;
+use quick_cache::Weighter;
+use quick_cache::sync::Cache;
 
 use crate::prompt::channel;
 
-/// Bytes that kept passages may take: some three thousand of usual length.
+/// Bytes that kept passages may take.
 const MOST_BYTES: u64 = 16 << 20;
+
+/// So many of usual length are that.
+const USUAL: usize = 3_000;
 
 /// What one entry takes besides, the cache's own bookkeeping included.
 const ENTRY_BYTES: usize = 400;
@@ -122,20 +126,55 @@ impl Passage {
         *self.is_addressed.get_or_init(|| channel::reads_as_instructions(&self.text))
     }
 
+    /// Finds out all that the check of an answer asks for.
+    fn read(&self, embedder: Option<&dyn EmbeddingModel>) {
+        self.sentences();
+        let language = self.language.as_deref();
+        if let Some(embedder) = embedder.filter(|embedder| language.is_none_or(|code| embedder.covers(code))) {
+            // Where this fails the check will, and tells of it.
+            let _ = self.vectors(embedder);
+        }
+    }
+
     /// What it takes once all of it is known: its text, and some five times as much for words and vectors.
     fn bytes(&self) -> usize {
         6 * self.text.len() + ENTRY_BYTES
     }
 }
 
+/// Passages to be read before they are asked for.
+pub(crate) struct Ahead(Vec<Arc<Passage>>);
+
+impl Ahead {
+    /// Those of `passages` that were not read, if any.
+    pub(super) fn of(passages: impl Iterator<Item = Arc<Passage>>) -> Option<Self> {
+        let unread: Vec<_> = passages.filter(|passage| passage.sentences.get().is_none()).collect();
+        (!unread.is_empty()).then_some(Self(unread))
+    }
+
+    /// Reads them. Who asks for one meanwhile waits for that one only.
+    pub(crate) fn read(&self, embedder: Option<&dyn EmbeddingModel>) {
+        self.0.iter().for_each(|passage| passage.read(embedder));
+    }
+}
+
 /// The passages read last. Cheap to clone; clones share what they keep.
 #[derive(Clone, Debug)]
-pub(crate) struct ReadPassages(Cache<blake3::Hash, Arc<Passage>>);
+pub(crate) struct ReadPassages(Arc<Cache<blake3::Hash, Arc<Passage>, Bytes>>);
+
+/// Bytes that an entry takes.
+#[derive(Clone, Debug)]
+struct Bytes;
+
+impl Weighter<blake3::Hash, Arc<Passage>> for Bytes {
+    fn weight(&self, _: &blake3::Hash, one: &Arc<Passage>) -> u64 {
+        one.bytes() as u64
+    }
+}
 
 impl Default for ReadPassages {
     fn default() -> Self {
-        let weight = |_: &blake3::Hash, one: &Arc<Passage>| u32::try_from(one.bytes()).unwrap_or(u32::MAX);
-        Self(Cache::builder().max_capacity(MOST_BYTES).weigher(weight).build())
+        Self(Arc::new(Cache::with_weighter(USUAL, MOST_BYTES, Bytes)))
     }
 }
 
@@ -146,7 +185,13 @@ impl ReadPassages {
         let language = chunk.metadata.language.as_deref().or(language);
         let mut key = blake3::Hasher::new();
         key.update(language.unwrap_or_default().as_bytes()).update(b"\0").update(text.as_bytes());
-        self.0.get_with(key.finalize(), || Arc::new(Passage::new(text, language)))
+        let key = key.finalize();
+        self.0.get(&key).unwrap_or_else(|| {
+            // Two who come at once make two of it, of which one stays.
+            let passage = Arc::new(Passage::new(text, language));
+            self.0.insert(key, Arc::clone(&passage));
+            passage
+        })
     }
 }
 

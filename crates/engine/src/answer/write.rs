@@ -10,7 +10,7 @@ use super::compose::{empty, nothing};
 use super::places::{Places, ReadDocument};
 use super::prompt::{self, NOT_THERE};
 use super::sanitise::{Rules, clean};
-use super::sentences::ReadPassages;
+use super::sentences::{Ahead, ReadPassages};
 use super::support;
 use crate::context::{Artifact, Assembled, Draft, Priority, TokenBudget, assemble};
 use crate::prompt::{Prompt, channel};
@@ -132,6 +132,17 @@ pub(crate) fn pack(frame: &Frame<'_>, retrieval: Retrieval) -> Result<Pack> {
     })
 }
 
+/// The passages that a prompt will have room for and that nobody has read, so that they can be before its answer is checked
+/// against them.
+pub(crate) fn ahead(retrieval: &Retrieval, budget: &TokenBudget, kept: &ReadPassages) -> Option<Ahead> {
+    let mut tokens = 0;
+    let fits = |one: &&Evidence| {
+        tokens += one.chunk.chunk.tokens as usize;
+        tokens <= budget.retrieved
+    };
+    Ahead::of(retrieval.passages.iter().take_while(fits).map(|one| kept.read(&one.chunk, None)))
+}
+
 fn chat_request(assembled: &Assembled) -> ChatRequest {
     ChatRequest {
         messages: assembled.messages.clone(),
@@ -194,11 +205,15 @@ fn artifacts(frame: &Frame<'_>, retrieval: &Retrieval, mark: &str) -> Vec<Artifa
         text,
         tokens,
     });
-    let mut left = frame.budget.retrieved.saturating_sub(entity_tokens + relation_tokens + community_tokens);
+    // What stands between the pieces counts too; to find that out from the whole would be to count it several times.
+    let between = frame.counter.count(&background(mark, "-")) + frame.counter.count(PASSAGES);
+    let after_each = frame.counter.count(&after_passage(mark));
+    let used = entity_tokens + relation_tokens + community_tokens + between;
+    let mut left = frame.budget.retrieved.saturating_sub(used);
     let mut artifacts: Vec<Artifact> = Vec::with_capacity(count);
     for (id, one) in retrieval.passages.iter().enumerate() {
         let text = prompt::passage(mark, id + 1, one, frame.kept);
-        let tokens = frame.counter.count(&text);
+        let tokens = frame.counter.count(&text) + after_each;
         if tokens > left && id > 0 {
             break;
         }
@@ -232,22 +247,31 @@ fn within(frame: &Frame<'_>, lines: impl Iterator<Item = String>, most: usize) -
 fn evidence(mark: &str, passages: usize, kept: &[&Artifact]) -> String {
     let mut text = String::new();
     if !kept.is_empty() {
-        text.push_str("Passages:\n\n");
+        text.push_str(PASSAGES);
     }
     let of_graph = kept.partition_point(|artifact| artifact.id < passages);
     let (quoted, graph) = kept.split_at(of_graph);
+    let after = after_passage(mark);
     for artifact in quoted {
         text.push_str(&artifact.text);
-        text.push_str(&channel::closed(mark));
-        text.push('\n');
+        text.push_str(&after);
     }
     if !graph.is_empty() {
         let lines: String = graph.iter().map(|artifact| artifact.text.as_str()).collect();
-        text.push_str("Background from the graph of the library, which has no number to cite:\n\n");
-        text.push_str(&channel::fenced(mark, "background", lines.trim_end()));
-        text.push('\n');
+        text.push_str(&background(mark, lines.trim_end()));
     }
     text
+}
+
+const PASSAGES: &str = "Passages:\n\n";
+
+fn after_passage(mark: &str) -> String {
+    channel::closed(mark) + "\n"
+}
+
+fn background(mark: &str, lines: &str) -> String {
+    let lines = channel::fenced(mark, "background", lines);
+    format!("Background from the graph of the library, which has no number to cite:\n\n{lines}\n")
 }
 
 /// What an answer is checked against.
@@ -277,13 +301,6 @@ impl Pack {
             }
         };
         self.passages.iter().map(source).collect()
-    }
-
-    /// Reads what its passages say, so that the check of an answer finds it known.
-    pub(crate) fn read_ahead(&self, kept: &ReadPassages) {
-        self.passages.iter().for_each(|(_, one)| {
-            kept.read(&one.chunk, None).sentences();
-        });
     }
 
     fn knows(&self, n: u32) -> bool {

@@ -7,7 +7,7 @@ use futures::StreamExt as _;
 use lorekeep_text as text;
 use lorekeep_types::{
     Answer, AnswerKind, AskRequest, CacheKind, Call, ChatEvent, ChatModel, Completion, Mode, ModelError, ModelFault,
-    OutputFormat, RequestContext, Result, Role, SearchRequest, Turn, Usage,
+    OutputFormat, RequestContext, Result, Retrieval, Role, SearchRequest, Turn, Usage,
 };
 
 use super::spoken::Saying;
@@ -81,11 +81,6 @@ impl Engine {
             return Ok(with_usage(answer, &ready));
         };
         let pack = Arc::new(pack);
-        if !pack.passages.is_empty() {
-            // There is time while the model writes.
-            let (ahead, kept) = (Arc::clone(&pack), self.read_passages.clone());
-            tokio::task::spawn_blocking(move || ahead.read_ahead(&kept));
-        }
         let (completion, first_token_ms) = self.spoken_answer(ctx, request, model, (&pack, teller, started)).await?;
         let answer = self.checked(ctx, request, &pack, completion).await?;
         let answer = self.in_its_language(ctx, answer, &mut ready).await;
@@ -160,8 +155,10 @@ impl Engine {
         if asked.is_none() {
             return Ok(());
         }
-        let question = ready.query.clone();
-        let differs = self.reading(ctx, move |snapshot| Ok(language::language_to_search(&question, snapshot))).await?;
+        // In memory, and sooner done than begun elsewhere: workspaces are opened when the engine starts.
+        let snapshot = self.parts.store.workspace(&ctx.workspace)?.snapshot();
+        let differs = language::language_to_search(&ready.query, snapshot.as_ref());
+        drop(snapshot);
         let Some((from, into)) = differs else { return Ok(()) };
         match self.translated(ctx, &ready.query, &into).await {
             Some(Ok(spoken)) => {
@@ -199,22 +196,11 @@ impl Engine {
                 Err(notice) => ready.failed(notice),
             }
         }
-        let retrieval = if request.search.mode == Mode::Bypass {
-            None
-        } else {
-            teller.tell(AskEvent::Step(Step::Searching)).await;
-            let retrieval = self.found_with_communities(ctx, search).await?;
-            if retrieval.passages.is_empty() {
-                return Ok(None);
-            }
-            Some(retrieval)
-        };
-        let streams_sources = teller.streams() && retrieval.is_some();
-        let is_short =
-            retrieval.is_none() && ready.bytes() + request.instructions.as_ref().map_or(0, String::len) <= AT_ONCE;
+        let is_bare = request.search.mode == Mode::Bypass;
+        let is_short = ready.bytes() + request.instructions.as_ref().map_or(0, String::len) <= AT_ONCE;
         let (request, budget) = (request.clone(), *budget);
         let made_of = (ready.question.clone(), ready.language.clone(), ready.summary.clone(), ready.recent.clone());
-        let packing = move |engine: &Self| {
+        let packing = move |engine: &Self, retrieval: Option<Retrieval>| {
             let (question, language, summary, turns) = &made_of;
             let counter = engine.parts.prompt_tokens.as_ref();
             let prompt = engine.parts.settings.prompts.get(PromptName::Answer);
@@ -225,17 +211,31 @@ impl Engine {
                 None => write::bare(&frame),
             }
         };
-        let pack = if is_short {
+        if is_bare && is_short {
             // Away from here it would take longer to get there than to be done.
             self.parts.store.workspace(&ctx.workspace)?;
-            packing(self)?
-        } else {
-            self.blocking(ctx, move |engine, _, _| packing(engine)).await?
-        };
-        if streams_sources {
+            return packing(self, None).map(Some);
+        }
+        if is_bare {
+            return self.blocking(ctx, move |engine, _, _| packing(engine, None).map(Some)).await;
+        }
+        teller.tell(AskEvent::Step(Step::Searching)).await;
+        let pack = self.found_with_communities(ctx, search, move |engine, retrieval| {
+            if retrieval.passages.is_empty() {
+                return Ok(None);
+            }
+            // There is time while the prompt is made and the model writes.
+            if let Some(ahead) = write::ahead(&retrieval, &budget, &engine.read_passages) {
+                let parts = Arc::clone(&engine.parts);
+                tokio::task::spawn_blocking(move || ahead.read(parts.embedder.as_deref()));
+            }
+            packing(engine, Some(retrieval)).map(Some)
+        });
+        let pack = pack.await?;
+        if let Some(pack) = pack.as_ref().filter(|_| teller.streams()) {
             teller.tell(AskEvent::Sources(pack.sources())).await;
         }
-        Ok(Some(pack))
+        Ok(pack)
     }
 
     /// What the model writes, told piece by piece where somebody listens; and the milliseconds to its first piece.

@@ -81,29 +81,35 @@ impl Engine {
     }
 
     /// The communities in which most of these entities lie, the best entities counting most.
-    pub(crate) async fn communities_around(
+    pub(crate) fn communities_around(
         &self,
-        ctx: &RequestContext,
-        entities: Vec<EntityId>,
+        workspace: &Arc<dyn Workspace>,
+        entities: &[EntityId],
     ) -> Result<Vec<Community>> {
-        self.blocking(ctx, move |engine, workspace, _| {
-            let Some(grouping) = engine.communities.present(workspace) else { return Ok(Vec::new()) };
-            let mut scores: HashMap<u32, f32> = HashMap::new();
-            for (place, entity) in (1_u8..).zip(entities.iter().take(CHOOSING)) {
-                if let Some(group) = grouping.smallest.get(entity) {
-                    *scores.entry(*group).or_default() += 1.0 / f32::from(place);
-                }
+        let Some(grouping) = self.communities.present(workspace) else { return Ok(Vec::new()) };
+        let mut scores: HashMap<u32, f32> = HashMap::new();
+        for (place, entity) in (1_u8..).zip(entities.iter().take(CHOOSING)) {
+            if let Some(group) = grouping.smallest.get(entity) {
+                *scores.entry(*group).or_default() += 1.0 / f32::from(place);
             }
-            let mut scores: Vec<(u32, f32)> = scores.into_iter().collect();
-            scores.sort_by(|one, other| other.1.total_cmp(&one.1).then(one.0.cmp(&other.0)));
-            let snapshot = workspace.snapshot();
-            let read = scores.iter().take(AROUND).filter_map(|(id, _)| {
-                let group = grouping.groups.get(*id as usize)?;
-                Content::read(snapshot.as_ref(), *id, group).transpose()
-            });
-            read.map(|content| Ok(engine.known(workspace, content?).community)).collect()
-        })
-        .await
+        }
+        let mut scores: Vec<(u32, f32)> = scores.into_iter().collect();
+        scores.sort_by(|one, other| other.1.total_cmp(&one.1).then(one.0.cmp(&other.0)));
+        let snapshot = workspace.snapshot();
+        let told = scores.iter().take(AROUND).filter_map(|(id, _)| {
+            let group = grouping.groups.get(*id as usize)?;
+            let read = || {
+                let content = Content::read(snapshot.as_ref(), *id, group)?;
+                Ok(content.map(|content| self.known(workspace, content).community))
+            };
+            grouping.told(snapshot.seq(), *id, read).transpose()
+        });
+        told.collect()
+    }
+
+    /// Has communities found that questions will soon be asked about.
+    pub(crate) fn expect_communities(&self, workspace: &Arc<dyn Workspace>) {
+        self.communities.begin(workspace);
     }
 
     async fn contents(&self, ctx: &RequestContext, level: u32, limit: usize) -> Result<(Communities, Vec<Content>)> {
@@ -132,7 +138,7 @@ impl Engine {
 
     /// With the summary that was written before, if one was.
     fn known(&self, workspace: &Arc<dyn Workspace>, mut content: Content) -> Content {
-        if let Some(summary) = self.communities.summary(workspace.name(), &content.records().join("\n")) {
+        if let Some(summary) = self.communities.summary(workspace.name(), || content.records().join("\n")) {
             tell(&mut content.community, summary);
         }
         content

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::hash::{Hash as _, Hasher as _};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use lorekeep_types::{EntityId, Result, Snapshot, Workspace, WorkspaceName};
+use lorekeep_types::{Community, EntityId, Result, Snapshot, Workspace, WorkspaceName};
 use tokio::task::JoinHandle;
 
 use super::detect::{Group, groups};
@@ -29,6 +29,17 @@ pub(super) struct Grouping {
     pub(super) groups: Vec<Group>,
     /// The smallest community of each entity, by its place.
     pub(super) smallest: HashMap<EntityId, u32>,
+    told: Mutex<Told>,
+}
+
+/// Communities as they were told of in one state of the graph, by place: to read what one holds takes longer than most of a
+/// question.
+#[derive(Debug, Default)]
+struct Told {
+    seq: u64,
+    /// Counts the summaries that were written meanwhile.
+    age: u64,
+    communities: HashMap<u32, Community>,
 }
 
 impl Grouping {
@@ -40,7 +51,48 @@ impl Grouping {
             smallest.extend(group.members.iter().map(|member| (*member, place)));
         }
         let stats = snapshot.stats();
-        Ok(Self { seq: snapshot.seq(), size: (stats.entities, stats.relations), groups, smallest })
+        Ok(Self {
+            seq: snapshot.seq(),
+            size: (stats.entities, stats.relations),
+            groups,
+            smallest,
+            told: Mutex::default(),
+        })
+    }
+
+    /// The community at a place as it was told of when the graph was in the state `seq`, or as `read` tells of it.
+    ///
+    /// # Errors
+    /// Those of `read`.
+    pub(super) fn told(
+        &self,
+        seq: u64,
+        place: u32,
+        read: impl FnOnce() -> Result<Option<Community>>,
+    ) -> Result<Option<Community>> {
+        let told = || self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        let age = {
+            let told = told();
+            match told.communities.get(&place).filter(|_| told.seq == seq) {
+                Some(known) => return Ok(Some(known.clone())),
+                None => told.age,
+            }
+        };
+        let community = read()?;
+        let mut told = told();
+        if told.seq != seq {
+            *told = Told { seq, age: told.age, communities: HashMap::new() };
+        }
+        if told.age == age {
+            told.communities.extend(community.iter().map(|community| (place, community.clone())));
+        }
+        Ok(community)
+    }
+
+    /// A summary was written: none is told of as before.
+    fn tell_anew(&self) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        *told = Told { age: told.age + 1, ..Told::default() };
     }
 
     /// Whether it says too little about what `snapshot` shows.
@@ -101,7 +153,15 @@ impl CommunityViews {
         slot.grouping.clone().filter(|known| known.seq <= snapshot.seq())
     }
 
-    /// The same, found now where nothing is known yet.
+    /// Begins to find communities in the background where nothing is known yet. Must be called within a tokio runtime.
+    pub(super) fn begin(self: &Arc<Self>, workspace: &Arc<dyn Workspace>) {
+        let known = self.slots().get(workspace.name()).is_some_and(|slot| slot.grouping.is_some());
+        if !known {
+            self.present(workspace);
+        }
+    }
+
+    /// What is there, found now where nothing is known yet.
     pub(super) fn found(self: &Arc<Self>, workspace: &Arc<dyn Workspace>) -> Result<Arc<Grouping>> {
         let known = self.slots().get(workspace.name()).is_some_and(|slot| slot.grouping.is_some());
         match known.then(|| self.present(workspace)).flatten() {
@@ -116,9 +176,11 @@ impl CommunityViews {
         Ok(grouping)
     }
 
-    /// The summary of such records, if one was written since the process began.
-    pub(super) fn summary(&self, workspace: &WorkspaceName, records: &str) -> Option<Summary> {
-        self.slots().get(workspace)?.summaries.get(&hash_of(records)).cloned()
+    /// The summary of such records, if one was written since the process began. They are made only where there is any.
+    pub(super) fn summary(&self, workspace: &WorkspaceName, records: impl FnOnce() -> String) -> Option<Summary> {
+        let has_any = self.slots().get(workspace).is_some_and(|slot| !slot.summaries.is_empty());
+        let records = has_any.then(records)?;
+        self.slots().get(workspace)?.summaries.get(&hash_of(&records)).cloned()
     }
 
     pub(super) fn keep_summary(&self, workspace: &WorkspaceName, records: &str, summary: Summary) {
@@ -128,6 +190,7 @@ impl CommunityViews {
             slot.summaries.clear();
         }
         slot.summaries.insert(hash_of(records), summary);
+        slot.grouping.iter().for_each(|grouping| grouping.tell_anew());
     }
 
     /// Forgets a workspace that is gone.
@@ -137,5 +200,41 @@ impl CommunityViews {
 
     fn slots(&self) -> MutexGuard<'_, HashMap<WorkspaceName, Slot>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    fn titled(title: &str) -> Community {
+        Community {
+            id: 3,
+            level: 0,
+            parent: None,
+            size: 1,
+            title: title.to_owned(),
+            key_phrases: Vec::new(),
+            central: Vec::new(),
+            documents: 1,
+            summary: None,
+        }
+    }
+
+    #[test]
+    fn what_is_told_is_read_again_when_the_graph_or_a_summary_is_another() {
+        let grouping = Grouping::default();
+        let told = |seq, title| grouping.told(seq, 3, || Ok(Some(titled(title)))).unwrap().unwrap().title;
+        assert_eq!([told(1, "a"), told(1, "b"), told(2, "c"), told(2, "d")], ["a", "a", "c", "c"]);
+        grouping.tell_anew();
+        assert_eq!(told(2, "e"), "e");
+        let read = || {
+            grouping.tell_anew();
+            Ok(Some(titled("f")))
+        };
+        assert_eq!(grouping.told(3, 3, read).unwrap().unwrap().title, "f");
+        assert_eq!(told(3, "g"), "g", "a summary was written while the former was read");
     }
 }

@@ -26,7 +26,7 @@ pub struct Artifact {
     pub relevance: f32,
     /// The text.
     pub text: String,
-    /// Tokens of the text, as the counter of the prompt counts them.
+    /// Tokens of the text and of what is put after it, as the counter of the prompt counts them.
     pub tokens: usize,
 }
 

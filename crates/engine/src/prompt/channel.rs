@@ -36,7 +36,7 @@ pub(crate) fn one_line(text: &str) -> String {
 /// `text` without characters that cannot be seen: what a reader of the document does not see, a model does not read. Words
 /// by which chat templates part the speakers of a conversation are spelt so that no server takes them for it.
 pub(crate) fn visible(text: &str) -> String {
-    if text.bytes().all(|byte| matches!(byte, b'\t' | b'\n' | b'\r' | b' '..=b'~')) {
+    if !text.chars().any(|letter| is_hidden(letter) || joins(letter)) {
         return spelt_out(text.to_owned());
     }
     let mut seen = String::with_capacity(text.len());
@@ -64,8 +64,11 @@ pub(crate) const fn is_hidden(letter: char) -> bool {
 /// of them carry hidden text.
 pub(crate) fn is_one_joiner_too_many(before: &str, letter: char) -> bool {
     const MOST: usize = 2;
-    let joins = |letter: &char| matches!(letter, '\u{200c}' | '\u{200d}' | '\u{fe00}'..='\u{fe0f}');
-    joins(&letter) && before.chars().rev().take(MOST).filter(joins).count() == MOST
+    joins(letter) && before.chars().rev().take(MOST).filter(|before| joins(*before)).count() == MOST
+}
+
+const fn joins(letter: char) -> bool {
+    matches!(letter, '\u{200c}' | '\u{200d}' | '\u{fe00}'..='\u{fe0f}')
 }
 
 /// Words of chat templates besides those between `<|` and `|>`: servers of local models read them even inside a message.
