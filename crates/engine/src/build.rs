@@ -38,7 +38,8 @@ pub struct BuildRequest {
     pub limit: Option<i64>,
 }
 
-/// What making graphs would take. Tokens, cost and time are estimates.
+/// What making graphs would take. Tokens, cost and time are estimates, and of reading only: how many descriptions will be
+/// summed up and names compared afterwards is not known before.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GraphPlan {
     /// The model.

@@ -103,6 +103,7 @@ fn show_plan(app: &App, plan: &Value) -> Result<Exit> {
         "Time",
         &format!("about {} at {} passages at once", time(plan["seconds"].as_f64().unwrap_or(0.0)), number("parallel")),
     );
+    app.say("Not counted are the short calls that follow, which sum up descriptions and compare names.");
     app.say("Nothing was sent. Run without --dry-run; --max-cost 2 stops before $2 is exceeded.");
     Ok(Exit::Ok)
 }

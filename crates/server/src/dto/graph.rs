@@ -217,7 +217,8 @@ pub struct GraphBuild {
     pub job: Option<super::Job>,
 }
 
-/// What making graphs would take. Tokens, cost and time are estimates.
+/// What making graphs would take. Tokens, cost and time are estimates of reading only: how many descriptions will be summed up
+/// and names compared afterwards is not known before.
 #[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
 pub struct GraphPlan {
     /// The model, `provider/model`.
