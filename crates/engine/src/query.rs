@@ -43,13 +43,12 @@ impl Engine {
         let wanted = request.mode == Mode::Global && request.filter == DocumentFilter::default();
         let by_graph = matches!(request.mode, Mode::Local | Mode::Global | Mode::Hybrid | Mode::Mix);
         self.found(ctx, request, move |engine, workspace, mut retrieval| {
-            if by_graph {
-                // Who asks one way soon asks the other, which should not have to do without.
-                engine.expect_communities(workspace);
-            }
             if wanted && !retrieval.passages.is_empty() {
                 let entities: Vec<_> = retrieval.entities.iter().map(|entity| entity.id).collect();
                 retrieval.communities = engine.communities_around(workspace, &entities)?;
+            } else if by_graph {
+                // Who asks one way soon asks the other, which should not have to do without.
+                engine.communities.begin(workspace);
             }
             then(engine, retrieval)
         })

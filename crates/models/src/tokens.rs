@@ -134,12 +134,12 @@ impl Counted {
     }
 
     fn count(&self, text: &str) -> usize {
-        let of_segments = |line: &str| Segments { text: line }.map(|segment| self.count_segment(segment)).sum();
+        let of_segments = |line: &str| segments(line).map(|segment| self.count_segment(segment)).sum();
         let of_line = |line: &str| match line.len() {
             0..=LONGEST_REMEMBERED => of_segments(line),
             _ => self.lines.get(line, || of_segments(line)),
         };
-        Lines { text }.map(of_line).sum()
+        lines(text).map(of_line).sum()
     }
 
     fn count_segment(&self, segment: &str) -> usize {
@@ -157,7 +157,7 @@ impl Counted {
         let mut cuts = Vec::new();
         let mut tokens = 0;
         let mut start = 0;
-        for segment in (Segments { text }) {
+        for segment in segments(text) {
             let count = self.count_segment(segment);
             if tokens + count < every {
                 tokens += count;
@@ -210,46 +210,31 @@ fn push_cut(cuts: &mut Vec<usize>, text: &str, at: usize) {
     }
 }
 
-/// Lines that can be tokenised on their own.
-struct Lines<'a> {
-    text: &'a str,
+/// Parts of a text, of which each goes as far as `end` says of what is left.
+fn parts(mut text: &str, end: impl Fn(&str) -> usize) -> impl Iterator<Item = &str> {
+    std::iter::from_fn(move || {
+        let (part, rest) = text.split_at_checked(end(text)).filter(|_| !text.is_empty())?;
+        text = rest;
+        Some(part)
+    })
 }
 
-impl<'a> Iterator for Lines<'a> {
-    type Item = &'a str;
-
-    fn next(&mut self) -> Option<&'a str> {
-        if self.text.is_empty() {
-            return None;
-        }
-        let bytes = self.text.as_bytes();
+/// Lines that can be tokenised on their own.
+fn lines(text: &str) -> impl Iterator<Item = &str> {
+    parts(text, |text| {
+        let bytes = text.as_bytes();
         let begins = |at: &usize| bytes.get(at + 1).is_some_and(|next| next.is_ascii_alphanumeric() || *next == b'=');
-        let mut ends = self.text.match_indices('\n').map(|(at, _)| at);
-        let end = ends.find(begins).map_or(bytes.len(), |at| at + 1);
-        let (line, rest) = self.text.split_at_checked(end)?;
-        self.text = rest;
-        Some(line)
-    }
+        let mut ends = text.match_indices('\n').map(|(at, _)| at);
+        ends.find(begins).map_or(bytes.len(), |at| at + 1)
+    })
 }
 
 /// Pieces of a line that can be tokenised on their own.
-struct Segments<'a> {
-    text: &'a str,
-}
-
-impl<'a> Iterator for Segments<'a> {
-    type Item = &'a str;
-
-    fn next(&mut self) -> Option<&'a str> {
-        if self.text.is_empty() {
-            return None;
-        }
-        let end = segment_end(self.text).unwrap_or(self.text.len());
-        let end = if end > LONGEST_SEGMENT { self.text.floor_char_boundary(LONGEST_SEGMENT) } else { end };
-        let (segment, rest) = self.text.split_at_checked(end)?;
-        self.text = rest;
-        Some(segment)
-    }
+fn segments(line: &str) -> impl Iterator<Item = &str> {
+    parts(line, |text| {
+        let end = segment_end(text).unwrap_or(text.len());
+        if end > LONGEST_SEGMENT { text.floor_char_boundary(LONGEST_SEGMENT) } else { end }
+    })
 }
 
 /// The first place after the start where a lone space stands between characters that are not white space.

@@ -3,6 +3,7 @@
 //! To read a passage takes far longer than to compare it, and the passages that answer a library's common questions come
 //! again and again; so those read last are kept.
 
+use std::convert::Infallible;
 use std::hash::BuildHasher as _;
 use std::ops::Range;
 use std::sync::{Arc, LazyLock, OnceLock};
@@ -185,13 +186,9 @@ impl ReadPassages {
         let language = chunk.metadata.language.as_deref().or(language);
         let mut key = blake3::Hasher::new();
         key.update(language.unwrap_or_default().as_bytes()).update(b"\0").update(text.as_bytes());
-        let key = key.finalize();
-        self.0.get(&key).unwrap_or_else(|| {
-            // Two who come at once make two of it, of which one stays.
-            let passage = Arc::new(Passage::new(text, language));
-            self.0.insert(key, Arc::clone(&passage));
-            passage
-        })
+        let make = || Ok::<_, Infallible>(Arc::new(Passage::new(text, language)));
+        let Ok(passage) = self.0.get_or_insert_with(&key.finalize(), make);
+        passage
     }
 }
 

@@ -206,10 +206,12 @@ fn artifacts(frame: &Frame<'_>, retrieval: &Retrieval, mark: &str) -> Vec<Artifa
         tokens,
     });
     // What stands between the pieces counts too; to find that out from the whole would be to count it several times.
-    let between = frame.counter.count(&background(mark, "-")) + frame.counter.count(PASSAGES);
     let after_each = frame.counter.count(&after_passage(mark));
-    let used = entity_tokens + relation_tokens + community_tokens + between;
-    let mut left = frame.budget.retrieved.saturating_sub(used);
+    let of_graph = match entity_tokens + relation_tokens + community_tokens {
+        0 => 0,
+        tokens => tokens + frame.counter.count(&background(mark, "-")),
+    };
+    let mut left = frame.budget.retrieved.saturating_sub(of_graph + frame.counter.count(PASSAGES));
     let mut artifacts: Vec<Artifact> = Vec::with_capacity(count);
     for (id, one) in retrieval.passages.iter().enumerate() {
         let text = prompt::passage(mark, id + 1, one, frame.kept);

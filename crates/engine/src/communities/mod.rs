@@ -107,11 +107,6 @@ impl Engine {
         told.collect()
     }
 
-    /// Has communities found that questions will soon be asked about.
-    pub(crate) fn expect_communities(&self, workspace: &Arc<dyn Workspace>) {
-        self.communities.begin(workspace);
-    }
-
     async fn contents(&self, ctx: &RequestContext, level: u32, limit: usize) -> Result<(Communities, Vec<Content>)> {
         self.blocking(ctx, move |engine, workspace, ctx| {
             let grouping = engine.communities.found(workspace)?;

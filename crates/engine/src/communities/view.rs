@@ -154,7 +154,7 @@ impl CommunityViews {
     }
 
     /// Begins to find communities in the background where nothing is known yet. Must be called within a tokio runtime.
-    pub(super) fn begin(self: &Arc<Self>, workspace: &Arc<dyn Workspace>) {
+    pub(crate) fn begin(self: &Arc<Self>, workspace: &Arc<dyn Workspace>) {
         let known = self.slots().get(workspace.name()).is_some_and(|slot| slot.grouping.is_some());
         if !known {
             self.present(workspace);
