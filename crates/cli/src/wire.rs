@@ -26,6 +26,8 @@ use crate::prompts;
 
 /// How often the ledger is looked through for calls that were lost.
 const SWEEP: Duration = Duration::from_secs(10);
+/// How often the counters of budgets are compared with the calls.
+const RECONCILE: Duration = Duration::from_secs(3_600);
 
 /// Running requests may go on this long after a stop was asked for.
 const GRACE: Duration = Duration::from_secs(20);
@@ -187,6 +189,24 @@ pub async fn serve(node: &Node, listener: TcpListener) -> AnyResult<()> {
         served = serving => served.context("the server stopped"),
         () = node.gateway.follow() => Ok(()),
         () = sweep(Arc::clone(&node.ledger)) => Ok(()),
+        () = reconcile(Arc::clone(&node.ledger)) => Ok(()),
+    }
+}
+
+/// Compares the counters of budgets with the calls, now and then: what they are off is corrected, and a fault of this program.
+async fn reconcile(ledger: Arc<dyn Ledger>) {
+    let mut ticks = tokio::time::interval_at(tokio::time::Instant::now() + RECONCILE, RECONCILE);
+    loop {
+        ticks.tick().await;
+        let ledger = Arc::clone(&ledger);
+        match tokio::task::spawn_blocking(move || ledger.drift()).await {
+            Ok(Ok(0)) => {}
+            Ok(Ok(nano_usd)) => {
+                tracing::error!(nano_usd, "the counters of budgets were off by this much, and are corrected")
+            }
+            Ok(Err(error)) => tracing::error!(%error, "the counters of budgets could not be compared with the calls"),
+            Err(error) => tracing::error!(%error, "the counters of budgets could not be compared with the calls"),
+        }
     }
 }
 

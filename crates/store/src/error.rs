@@ -141,9 +141,9 @@ fn sqlite_code(error: &rusqlite::Error) -> ErrorCode {
 }
 
 fn io_code(error: &io::Error) -> ErrorCode {
-    use io::ErrorKind::{PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
+    use io::ErrorKind::{FileTooLarge, PermissionDenied, QuotaExceeded, ReadOnlyFilesystem, StorageFull};
     match error.kind() {
-        StorageFull | QuotaExceeded | ReadOnlyFilesystem | PermissionDenied => ErrorCode::StorageFull,
+        StorageFull | FileTooLarge | QuotaExceeded | ReadOnlyFilesystem | PermissionDenied => ErrorCode::StorageFull,
         _ => ErrorCode::Storage,
     }
 }

@@ -3,6 +3,7 @@
 //! ```text
 //! lock                          held while a process uses the folder; says which one
 //! gateway.sqlite                the ledger of model calls of all workspaces
+//! gateway.journal-1, -2         what is decided about calls and not yet in the ledger
 //! cache.sqlite                  results of model calls, disposable
 //! workspaces/NAME/truth.sqlite  the truth
 //! workspaces/NAME/views/        derived, disposable

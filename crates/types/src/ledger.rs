@@ -1,7 +1,7 @@
 //! The ledger of model calls: one row per call, and budgets that no number of concurrent calls can overspend.
 //!
-//! A call is *opened* before it is made: its row is written and the most it can cost is reserved in every budget
-//! that applies, in one step. It is *closed* once with what it took. Between the two it holds a lease; a call whose
+//! A call is *opened* before it is made: it is recorded and the most it can cost is reserved in every budget that
+//! applies, in one step. It is *closed* once with what it took. Between the two it holds a lease; a call whose
 //! lease passes is taken for lost and charged what it had reserved, because it may have been spent.
 //!
 //! Money is integer nano-USD. Budgets are in [`budget`], reports in [`report`].
@@ -42,7 +42,7 @@ impl fmt::Display for CallNumber {
 }
 
 /// A call about to be made.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Opening {
     /// Now, Unix milliseconds: decides which windows of the budgets the call belongs to.
     pub at_ms: i64,
@@ -74,7 +74,7 @@ pub enum Admission {
 }
 
 /// How a call ended.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Closing {
     /// Now, Unix milliseconds.
     pub at_ms: i64,
@@ -141,8 +141,8 @@ impl Closing {
 
 /// The ledger. Its futures are for async callers; the methods without one wait for the disk.
 pub trait Ledger: Send + Sync {
-    /// Asks every budget that applies, and if all admit the call writes its row and reserves its estimate in the
-    /// same transaction. A call that can cost nothing is always admitted. Dropping the future before it is done
+    /// Asks every budget that applies, and if all admit the call records it and reserves its estimate in one step, which
+    /// survives the process. A call that can cost nothing is always admitted. Dropping the future before it is done
     /// closes the call as [`CALL_CANCELLED`] at no cost.
     ///
     /// # Errors
@@ -150,8 +150,7 @@ pub trait Ledger: Send + Sync {
     /// which case the call must not be made where a budget is set.
     fn open(&self, opening: Opening) -> BoxFuture<'_, Result<Admission>>;
 
-    /// Renews the lease of an open call. Does not wait, and does nothing for a call that is closed; a failure is
-    /// logged.
+    /// Renews the lease of an open call. Does not wait, and does nothing for a call that is closed.
     fn extend(&self, call: CallNumber, lease_until_ms: i64);
 
     /// Ends a call: its reservation is released and what it cost is charged, to the windows it was opened in. The

@@ -1,23 +1,21 @@
-//! The life of a call: opened, extended, closed once or lost.
+//! Calls in the file: opened, closed or lost as it was decided.
 
-use lorekeep_types::{Admission, CALL_LOST, CallNumber, Closing, ModelId, Opening};
+use std::cell::RefCell;
+use std::sync::Arc;
+
+use lorekeep_types::{BudgetWindow, CALL_LOST, CallNumber, Closing, ModelId, Opening, WorkspaceName};
 use rusqlite::{Connection, OptionalExtension, Row, named_params};
 
-use super::budgets::{self, Decision, Spender};
-use super::writer::Desk;
+use super::budgets;
+use super::record::{Change, Charge, Record};
+use super::standing::{Lost, money};
 use crate::error::{Result, StoreError};
 
-/// The last millisecond of the year 9999.
-const LAST_MS: i64 = 253_402_300_799_999;
-
-/// More than any call costs, a million USD: keeps a wrong figure from breaking the sums.
-const MOST_MONEY: i64 = 1_000_000_000_000_000;
-
-/// More tokens than any call takes, for the same reason.
+/// More tokens than any call takes: keeps a wrong figure from breaking the sums.
 const MOST_TOKENS: u64 = 1_000_000_000_000;
 
-const INSERT: &str = "INSERT INTO calls (state, opened_at, lease_until, request, provider, model, operation, \
-    workspace, principal, streamed, estimate, reserved, status) VALUES ('open', :opened_at, :lease_until, :request, \
+const INSERT: &str = "INSERT OR IGNORE INTO calls (id, state, opened_at, lease_until, request, provider, model, operation, \
+    workspace, principal, streamed, estimate, reserved, status) VALUES (:id, 'open', :opened_at, :lease_until, :request, \
     :provider, :model, :operation, :workspace, :principal, :streamed, :estimate, :reserved, 'open')";
 
 const UPDATE: &str = "UPDATE calls SET state = 'closed', closed_at = :closed_at, charged = :charged, \
@@ -28,53 +26,118 @@ const UPDATE: &str = "UPDATE calls SET state = 'closed', closed_at = :closed_at,
     cache_hit = :cache_hit, saved_tokens = :saved_tokens, saved_cost = :saved_cost, \
     provider_model = :provider_model WHERE id = :id";
 
-const LOSE: &str = "UPDATE calls SET state = 'lost', closed_at = ?2, charged = reserved, status = ?3 WHERE id = ?1";
+const LOSE: &str = "UPDATE calls SET state = 'lost', closed_at = ?2, charged = ?3, status = ?4 WHERE id = ?1";
 
-const KNOWN: &str = "SELECT id, state, opened_at, provider, model, workspace, principal, reserved, charged FROM calls";
+const KNOWN: &str = "SELECT id, state, opened_at, lease_until, request, provider, model, operation, workspace, principal, \
+    streamed, estimate, reserved, charged FROM calls";
 
-/// What has to be known of a call to end it.
-struct Known {
-    number: i64,
-    state: String,
-    opened_at: i64,
-    model: ModelId,
-    workspace: String,
-    principal: Option<String>,
+/// What a group of changes adds to counters, per spender: written once for all of them.
+#[derive(Default)]
+pub(super) struct Sums(Vec<Sum>);
+
+struct Sum {
+    of: Arc<Opening>,
+    settled: i64,
     reserved: i64,
-    charged: Option<i64>,
 }
 
-impl Known {
-    fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
-        Ok(Self {
-            number: row.get(0)?,
-            state: row.get(1)?,
-            opened_at: row.get(2)?,
-            model: ModelId { provider: row.get(3)?, model: row.get(4)? },
-            workspace: row.get(5)?,
-            principal: row.get(6)?,
-            reserved: row.get(7)?,
-            charged: row.get(8)?,
-        })
-    }
-
-    fn spender(&self) -> Spender {
-        Spender::new(self.opened_at, &self.model, &self.workspace, self.principal.as_deref())
+impl Sums {
+    fn add(&mut self, opening: &Arc<Opening>, settled: i64, reserved: i64) {
+        let sum = match self.0.iter().position(|sum| counts_as(&sum.of, opening)) {
+            Some(at) => self.0.get_mut(at),
+            None => {
+                self.0.push(Sum { of: Arc::clone(opening), settled: 0, reserved: 0 });
+                self.0.last_mut()
+            }
+        };
+        if let Some(sum) = sum {
+            sum.settled += settled;
+            sum.reserved += reserved;
+        }
     }
 }
 
-/// Admits and records a call, or does neither.
-pub(super) fn open(desk: &Desk<'_>, opening: &Opening) -> Result<Admission> {
-    let at_ms = opening.at_ms.clamp(0, LAST_MS);
-    let spender = Spender::new(at_ms, &opening.model, opening.workspace.as_str(), opening.principal.as_deref());
-    let estimate = opening.estimate.map(money);
-    let reserved = match budgets::admit(desk, &spender, estimate)? {
-        Decision::Reserve(amount) => money(amount),
-        Decision::Refuse(refusal) => return Ok(Admission::Refused(refusal)),
+/// Whether two calls belong to the same counters.
+fn counts_as(one: &Opening, other: &Opening) -> bool {
+    let spender = |call: &Opening| {
+        (&call.model, &call.workspace, &call.principal) == (&other.model, &other.workspace, &other.principal)
     };
-    desk.sql.prepare_cached(INSERT)?.execute(named_params! {
-        ":opened_at": at_ms,
-        ":lease_until": at_ms.saturating_add(opening.lease_ms),
+    // A month is made of days.
+    spender(one) && BudgetWindow::Day.start_ms(one.at_ms) == BudgetWindow::Day.start_ms(other.at_ms)
+}
+
+/// Where changes are written: a transaction, and what counters have yet to be told of.
+pub(super) struct Desk<'t> {
+    pub(super) sql: &'t Connection,
+    sums: RefCell<Sums>,
+}
+
+impl<'t> Desk<'t> {
+    pub(super) fn new(sql: &'t Connection) -> Self {
+        Self { sql, sums: RefCell::default() }
+    }
+
+    /// Writes a change.
+    pub(super) fn write(&self, record: &Record) -> Result<()> {
+        match &record.change {
+            Change::Began { scope, window, start } => budgets::begin(self.sql, scope, *window, *start),
+            Change::Opened { number, opening, reserved } => {
+                if insert(self.sql, *number, opening, *reserved)? == 1 {
+                    self.sums.borrow_mut().add(opening, 0, *reserved);
+                }
+                Ok(())
+            }
+            Change::Closed { number, opening, closing, charge } => {
+                record_end(self.sql, *number, closing, charge.charged)?;
+                self.charge(opening, *charge);
+                Ok(())
+            }
+            Change::Lost { number, opening, at_ms, charge } => {
+                self.sql.prepare_cached(LOSE)?.execute((number, at_ms, charge.charged, CALL_LOST))?;
+                self.charge(opening, *charge);
+                Ok(())
+            }
+            Change::Alert(alert) => budgets::announce(self.sql, alert),
+        }
+    }
+
+    fn charge(&self, opening: &Arc<Opening>, charge: Charge) {
+        self.sums.borrow_mut().add(opening, charge.settled(), -charge.released);
+    }
+
+    /// Tells counters what has been written; to be done before they are read, and before a commit.
+    pub(super) fn settle(&self) -> Result<()> {
+        for Sum { of, settled, reserved } in std::mem::take(&mut self.sums.borrow_mut().0) {
+            budgets::book(self.sql, &of, settled, reserved)?;
+        }
+        Ok(())
+    }
+
+    /// Says that all records up to `place` are written.
+    pub(super) fn applied(&self, place: i64) -> Result<()> {
+        self.sql.prepare_cached("UPDATE journal SET applied = ?1")?.execute([place])?;
+        Ok(())
+    }
+}
+
+/// The place of the last record that is written.
+pub(super) fn last_applied(sql: &Connection) -> Result<i64> {
+    Ok(sql.query_row("SELECT applied FROM journal", [], |row| row.get(0))?)
+}
+
+/// The number of the last call, and the latest moment at which one was opened.
+pub(super) fn last(sql: &Connection) -> Result<(i64, i64)> {
+    let number = "SELECT seq FROM sqlite_sequence WHERE name = 'calls'";
+    let number: Option<i64> = sql.query_row(number, [], |row| row.get(0)).optional()?;
+    let latest = "SELECT coalesce(max(opened_at), 0) FROM calls";
+    Ok((number.unwrap_or(0), sql.query_row(latest, [], |row| row.get(0))?))
+}
+
+fn insert(sql: &Connection, number: i64, opening: &Opening, reserved: i64) -> Result<usize> {
+    Ok(sql.prepare_cached(INSERT)?.execute(named_params! {
+        ":id": number,
+        ":opened_at": opening.at_ms,
+        ":lease_until": opening.at_ms.saturating_add(opening.lease_ms),
         ":request": opening.request_id,
         ":provider": opening.model.provider,
         ":model": opening.model.model,
@@ -82,39 +145,15 @@ pub(super) fn open(desk: &Desk<'_>, opening: &Opening) -> Result<Admission> {
         ":workspace": opening.workspace.as_str(),
         ":principal": opening.principal,
         ":streamed": opening.streamed,
-        ":estimate": estimate,
+        ":estimate": opening.estimate.map(money),
         ":reserved": reserved,
-    })?;
-    let number = CallNumber(desk.sql.last_insert_rowid());
-    budgets::book(desk, &spender, 0, reserved)?;
-    Ok(Admission::Admitted(number))
+    })?)
 }
 
-/// Renews the lease of a call that is open.
-pub(super) fn extend(desk: &Desk<'_>, call: CallNumber, lease_until_ms: i64) -> Result<()> {
-    let update = "UPDATE calls SET lease_until = max(lease_until, ?2) WHERE id = ?1 AND state = 'open'";
-    desk.sql.prepare_cached(update)?.execute((call.0, lease_until_ms))?;
-    Ok(())
-}
-
-/// Ends a call that is open or was taken for lost; does nothing to one that has ended.
-pub(super) fn close(desk: &Desk<'_>, call: CallNumber, closing: &Closing) -> Result<()> {
-    let question = format!("{KNOWN} WHERE id = ?1");
-    let known = desk.sql.prepare_cached(&question)?.query_row([call.0], Known::from_row).optional()?;
-    let known = known.ok_or_else(|| StoreError::NotFound { kind: "model call", name: call.to_string() })?;
-    if known.state == "closed" {
-        return Ok(());
-    }
-    let charged = closing.cost.map_or(known.reserved, money);
-    record_end(desk.sql, call, closing, charged)?;
-    let released = if known.state == "open" { known.reserved } else { 0 };
-    settle(desk, &known, charged - known.charged.unwrap_or(0), released, closing.at_ms)
-}
-
-fn record_end(sql: &Connection, call: CallNumber, closing: &Closing, charged: i64) -> Result<()> {
+fn record_end(sql: &Connection, number: i64, closing: &Closing, charged: i64) -> Result<()> {
     let usage = &closing.usage;
     sql.prepare_cached(UPDATE)?.execute(named_params! {
-        ":id": call.0,
+        ":id": number,
         ":closed_at": closing.at_ms,
         ":charged": charged,
         ":status": closing.status,
@@ -142,30 +181,57 @@ fn record_end(sql: &Connection, call: CallNumber, closing: &Closing, charged: i6
     Ok(())
 }
 
-/// Takes calls whose lease ended before `leased_ms` for lost; returns their number.
-pub(super) fn sweep(desk: &Desk<'_>, leased_ms: i64, now_ms: i64) -> Result<u64> {
-    let question = format!("{KNOWN} WHERE state = 'open' AND lease_until < ?1");
-    let expired: Vec<Known> = desk
-        .sql
-        .prepare_cached(&question)?
-        .query_map([leased_ms], Known::from_row)?
-        .collect::<rusqlite::Result<_>>()?;
-    for call in &expired {
-        desk.sql.prepare_cached(LOSE)?.execute((call.number, now_ms, CALL_LOST))?;
-        settle(desk, call, call.reserved, call.reserved, now_ms)?;
+/// What the file knows of a call.
+struct Known {
+    number: i64,
+    state: String,
+    opening: Opening,
+    reserved: i64,
+    charged: Option<i64>,
+}
+
+impl Known {
+    fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+        let (at_ms, lease_until): (i64, i64) = (row.get(2)?, row.get(3)?);
+        let workspace: String = row.get(8)?;
+        let opening = Opening {
+            at_ms,
+            request_id: row.get(4)?,
+            model: ModelId { provider: row.get(5)?, model: row.get(6)? },
+            operation: row.get(7)?,
+            // A name that was written here is one.
+            workspace: WorkspaceName::parse(&workspace).unwrap_or_else(|_| WorkspaceName::default_workspace()),
+            principal: row.get(9)?,
+            streamed: row.get(10)?,
+            estimate: row.get(11)?,
+            lease_ms: lease_until.saturating_sub(at_ms),
+        };
+        Ok(Self { number: row.get(0)?, state: row.get(1)?, opening, reserved: row.get(12)?, charged: row.get(13)? })
     }
-    Ok(expired.len() as u64)
 }
 
-/// Brings the end of a call, whose row is written, into the counters of its windows.
-fn settle(desk: &Desk<'_>, call: &Known, charged: i64, released: i64, at_ms: i64) -> Result<()> {
-    let spender = call.spender();
-    budgets::book(desk, &spender, charged, -released)?;
-    budgets::announce(desk, &spender, at_ms)
+/// A call that was taken for lost; `None` for one that has ended.
+pub(super) fn lost(sql: &Connection, call: CallNumber) -> Result<Option<Lost>> {
+    let question = format!("{KNOWN} WHERE id = ?1");
+    let known = sql.prepare_cached(&question)?.query_row([call.0], Known::from_row).optional()?;
+    let known = known.ok_or_else(|| StoreError::NotFound { kind: "model call", name: call.to_string() })?;
+    Ok((known.state != "closed").then(|| Lost {
+        opening: Arc::new(known.opening),
+        reserved: known.reserved,
+        charged: known.charged.unwrap_or(0),
+    }))
 }
 
-fn money(nano: i64) -> i64 {
-    nano.clamp(0, MOST_MONEY)
+/// The calls that are open, as taken for lost at `now_ms`: the process that made them is gone.
+pub(super) fn left_open(sql: &Connection, now_ms: i64) -> Result<Vec<Change>> {
+    let question = format!("{KNOWN} WHERE state = 'open' ORDER BY id");
+    let mut statement = sql.prepare(&question)?;
+    let lost = statement.query_map([], Known::from_row)?.map(|known| {
+        let Known { number, opening, reserved, .. } = known?;
+        let charge = Charge { charged: reserved, before: 0, released: reserved };
+        Ok(Change::Lost { number, opening: Arc::new(opening), at_ms: now_ms, charge })
+    });
+    lost.collect()
 }
 
 fn tokens(count: u64) -> u64 {

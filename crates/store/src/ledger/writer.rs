@@ -1,149 +1,177 @@
-//! The one thread that writes the ledger: whatever waits is done in one transaction, and each caller is answered
-//! after its commit.
+//! The one thread that writes the ledger's file: what was decided and is in the journal, in groups, some milliseconds
+//! later; and whatever is asked of it, after everything that was recorded before.
 
-use std::mem;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::fs::File;
+use std::sync::mpsc;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use lorekeep_types::{BudgetRule, Error, ErrorCode};
+use lorekeep_types::{Error, ErrorCode};
 use rusqlite::Connection;
 
+use super::calls::Desk;
 use super::checkpoint::{Checkpoints, REST};
+use super::journal::Journal;
+use super::record::{Change, Record};
 use crate::error::{Result, StoreError};
 use crate::truth::connection::Place;
 
-/// The most tasks of one transaction.
-const GROUP: usize = 512;
-
-/// How long what nobody waits for may wait for company, so that one commit does for the end of a call and the beginning of
-/// the next.
+/// How long records wait for company: each group is one commit.
 const PATIENCE: Duration = Duration::from_millis(5);
 
-/// Calls are refused while so many tasks wait; calls that were admitted are always closed.
+/// How long the thread waits after a failure before it tries again.
+const PAUSE: Duration = Duration::from_secs(1);
+
+/// Calls are refused while so many records wait; calls that were admitted are always closed.
 const MOST_WAITING: usize = 10_000;
 
-/// What a task works with: a transaction and the budgets that hold in it.
-pub(super) struct Desk<'t> {
-    pub(super) sql: &'t Connection,
-    pub(super) rules: &'t [BudgetRule],
-}
+/// Tells whoever asked how it went, given why the transaction failed if it did.
+type Answer = Box<dyn FnOnce(Option<&StoreError>) + Send>;
 
-/// Tells the caller how its task ended, given why the transaction failed if it did. May leave a further task.
-type Answer = Box<dyn FnOnce(Option<&StoreError>) -> Option<Task> + Send>;
+/// Does what was asked if there is a desk for it; `false` when it failed and has to be undone.
+type Question = Box<dyn FnOnce(Option<&Desk<'_>>) -> (bool, Answer) + Send>;
 
-/// Does the work if there is a desk for it; `false` when it failed and has to be undone.
-type Work = Box<dyn FnOnce(Option<&Desk<'_>>) -> (bool, Answer) + Send>;
-
-/// Something to write.
-pub(super) struct Task {
-    work: Work,
-    /// Whether nobody waits for it.
-    is_patient: bool,
-}
-
-impl Task {
-    /// `work` is done in a transaction, alone undone when it fails; `answer` is called when that is committed.
-    pub(super) fn new<T: Send + 'static>(
-        work: impl FnOnce(&Desk<'_>) -> Result<T> + Send + 'static,
-        answer: impl FnOnce(lorekeep_types::Result<T>) -> Option<Self> + Send + 'static,
-    ) -> Self {
-        let work: Work = Box::new(move |desk| {
-            let outcome = desk.map(work);
-            let done = matches!(outcome, Some(Ok(_)));
-            let tell: Answer = Box::new(move |failure| {
-                answer(match (failure, outcome) {
-                    (None, Some(outcome)) => outcome.map_err(Error::from),
-                    (None, None) => Err(stopped()),
-                    (Some(failure), _) => Err(refused(failure)),
-                })
-            });
-            (done, tell)
-        });
-        Self { work, is_patient: false }
-    }
-
-    /// The same for a task that nobody waits for.
-    pub(super) fn patient(self) -> Self {
-        Self { is_patient: true, ..self }
-    }
+/// Something for the thread to do.
+enum Task {
+    Write(Record),
+    Answer(Question),
 }
 
 /// The thread and the way to it.
 #[derive(Debug)]
 pub(super) struct Writer {
-    /// There until `drop`.
-    tasks: Option<Sender<Task>>,
-    thread: Option<JoinHandle<()>>,
     shared: Arc<Shared>,
+    /// There until `drop`.
+    thread: Option<JoinHandle<()>>,
 }
 
 #[derive(Debug)]
 struct Shared {
-    rules: RwLock<Arc<[BudgetRule]>>,
-    waiting: AtomicUsize,
+    queue: Mutex<Queue>,
+    changed: Condvar,
 }
 
-impl Shared {
-    fn rules(&self) -> Arc<[BudgetRule]> {
-        Arc::clone(&self.rules.read().unwrap_or_else(PoisonError::into_inner))
+struct Queue {
+    tasks: Vec<Task>,
+    journal: Option<Journal>,
+    /// Of the last record.
+    place: i64,
+    /// Whether somebody waits.
+    is_urgent: bool,
+    /// Whether this is the end.
+    is_closed: bool,
+    /// Why the file cannot be written, as long as it cannot.
+    fault: Option<Error>,
+}
+
+impl Queue {
+    fn next(&self, change: Change) -> Record {
+        Record { place: self.place + 1, change }
     }
+
+    fn keep(&mut self, record: &Record) -> Result<()> {
+        self.journal.as_mut().map_or(Ok(()), |journal| journal.append(record))
+    }
+}
+
+impl std::fmt::Debug for Queue {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Queue").field("tasks", &self.tasks.len()).field("place", &self.place).finish_non_exhaustive()
+    }
+}
+
+/// What is done at once.
+struct Group {
+    tasks: Vec<Task>,
+    /// The part of the journal that will be of no use when the group is written.
+    spent: Option<Arc<File>>,
 }
 
 impl Writer {
-    pub(super) fn start(connection: Connection, place: &Place) -> Result<Self> {
-        let shared = Arc::new(Shared { rules: RwLock::new(Arc::from([])), waiting: AtomicUsize::new(0) });
-        let (tasks, queue) = mpsc::channel();
+    /// Writes with `connection` what comes after record `place`.
+    pub(super) fn start(
+        connection: Connection,
+        location: &Place,
+        journal: Option<Journal>,
+        place: i64,
+    ) -> Result<Self> {
+        let (tasks, is_urgent, is_closed, fault) = (Vec::new(), false, false, None);
+        let queue = Mutex::new(Queue { tasks, journal, place, is_urgent, is_closed, fault });
+        let shared = Arc::new(Shared { queue, changed: Condvar::new() });
         let state = Arc::clone(&shared);
-        let checkpoints = Checkpoints::start(&connection, place)?;
+        let checkpoints = Checkpoints::start(&connection, location)?;
         let thread = thread::Builder::new()
             .name("ledger".to_owned())
-            .spawn(move || run(connection, &queue, &state, checkpoints))
-            .map_err(|source| StoreError::Io { action: "start the thread of", path: place.path(), source })?;
-        Ok(Self { tasks: Some(tasks), thread: Some(thread), shared })
+            .spawn(move || run(&connection, &state, checkpoints))
+            .map_err(|source| StoreError::Io { action: "start the thread of", path: location.path(), source })?;
+        Ok(Self { shared, thread: Some(thread) })
     }
 
-    /// Queues a task. Whoever waits for one that cannot be queued finds its channel closed.
-    pub(super) fn send(&self, task: Task) {
-        self.shared.waiting.fetch_add(1, Ordering::Relaxed);
-        if self.tasks.as_ref().is_none_or(|tasks| tasks.send(task).is_err()) {
-            tracing::error!("the thread of the ledger of model calls has ended");
+    /// Records what is about to happen: it survives the process when this returns.
+    ///
+    /// # Errors
+    /// `Busy` while too much waits; otherwise why neither journal nor file can be written. Then nothing is recorded.
+    pub(super) fn record(&self, change: Change) -> lorekeep_types::Result<()> {
+        let mut queue = self.shared.queue();
+        if let Some(fault) = &queue.fault {
+            return Err(again(fault));
+        }
+        if queue.tasks.len() >= MOST_WAITING {
+            let message = "too many calls wait for the ledger of model calls";
+            return Err(Error::new(ErrorCode::Busy, message).hint("ask again in a moment"));
+        }
+        let record = queue.next(change);
+        queue.keep(&record).map_err(|error| refused(&error))?;
+        self.shared.push(queue, record);
+        Ok(())
+    }
+
+    /// Records what has happened. Where the journal cannot be written, which the log tells, the file alone has to do.
+    pub(super) fn record_past(&self, changes: impl IntoIterator<Item = Change>) {
+        for change in changes {
+            let mut queue = self.shared.queue();
+            let record = queue.next(change);
+            if let Err(error) = queue.keep(&record) {
+                tracing::error!(%error, "the journal of the ledger of model calls cannot be written");
+            }
+            self.shared.push(queue, record);
         }
     }
 
-    /// Queues work and waits for its end.
+    /// Has `work` done in a transaction after everything that was recorded, alone undone when it fails; waits for it.
     pub(super) fn ask<T: Send + 'static>(
         &self,
         work: impl FnOnce(&Desk<'_>) -> Result<T> + Send + 'static,
     ) -> lorekeep_types::Result<T> {
         let (sender, answer) = mpsc::sync_channel(1);
-        self.send(Task::new(work, move |outcome| {
-            // Fails only when the asking thread died.
-            sender.send(outcome).ok();
-            None
-        }));
+        let question: Question = Box::new(move |desk| {
+            let outcome = desk.map(work);
+            let done = matches!(outcome, Some(Ok(_)));
+            let tell: Answer = Box::new(move |failure| {
+                let told = match (failure, outcome) {
+                    (None, Some(outcome)) => outcome.map_err(Error::from),
+                    (None, None) => Err(stopped()),
+                    (Some(failure), _) => Err(refused(failure)),
+                };
+                // Fails only when the asking thread died.
+                sender.send(told).ok();
+            });
+            (done, tell)
+        });
+        let mut queue = self.shared.queue();
+        queue.tasks.push(Task::Answer(question));
+        queue.is_urgent = true;
+        drop(queue);
+        self.shared.changed.notify_one();
         answer.recv().unwrap_or_else(|_| Err(stopped()))
-    }
-
-    pub(super) fn is_full(&self) -> bool {
-        self.shared.waiting.load(Ordering::Relaxed) >= MOST_WAITING
-    }
-
-    pub(super) fn rules(&self) -> Arc<[BudgetRule]> {
-        self.shared.rules()
-    }
-
-    /// Tasks queued from now on work by these.
-    pub(super) fn set_rules(&self, rules: Vec<BudgetRule>) {
-        *self.shared.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::from(rules);
     }
 }
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        self.tasks = None;
+        self.shared.queue().is_closed = true;
+        self.shared.changed.notify_one();
         if let Some(thread) = self.thread.take()
             && thread.join().is_err()
         {
@@ -152,66 +180,120 @@ impl Drop for Writer {
     }
 }
 
-/// Until nobody can send any more and nothing waits.
-fn run(connection: Connection, queue: &Receiver<Task>, shared: &Shared, mut checkpoints: Checkpoints) {
-    let mut left: Vec<Task> = Vec::new();
-    loop {
-        let mut group = mem::take(&mut left);
-        let own = group.len();
-        if own == 0 {
-            let wait = if checkpoints.wait_for_rest() { REST } else { Duration::MAX };
-            match queue.recv_timeout(wait) {
-                Ok(task) => group.push(task),
-                Err(RecvTimeoutError::Timeout) => {
-                    checkpoints.ask();
-                    continue;
-                }
-                Err(RecvTimeoutError::Disconnected) => return,
-            }
+impl Shared {
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, mut queue: MutexGuard<'_, Queue>, record: Record) {
+        queue.place = record.place;
+        queue.tasks.push(Task::Write(record));
+        if queue.tasks.len() == 1 {
+            drop(queue);
+            self.changed.notify_one();
         }
-        group.extend(queue.try_iter().take(GROUP));
-        gather(queue, &mut group);
-        shared.waiting.fetch_sub(group.len() - own, Ordering::Relaxed);
-        // Read after the tasks were taken: whoever set rules and then sent a task finds them applied to it.
-        let tasks = group.len();
-        left = write(&connection, &shared.rules(), group);
-        checkpoints.written(tasks);
+    }
+
+    /// Waits for something to do, and a moment longer for company where nobody waits; `None` when `limit` passed before.
+    fn wait(&self, limit: Duration) -> Option<Group> {
+        let queue = self.queue();
+        let idle = |queue: &mut Queue| queue.tasks.is_empty() && !queue.is_closed;
+        let (queue, waited) =
+            self.changed.wait_timeout_while(queue, limit, idle).unwrap_or_else(PoisonError::into_inner);
+        if waited.timed_out() {
+            return None;
+        }
+        let calm = |queue: &mut Queue| !queue.is_urgent && !queue.is_closed;
+        let gathered = self.changed.wait_timeout_while(queue, PATIENCE, calm);
+        let (mut queue, _) = gathered.unwrap_or_else(PoisonError::into_inner);
+        queue.is_urgent = false;
+        let spent = queue.journal.as_mut().and_then(Journal::turn);
+        Some(Group { tasks: std::mem::take(&mut queue.tasks), spent })
+    }
+
+    /// Gives records back that could not be written, and rests.
+    fn failed(&self, records: Vec<Record>, error: &StoreError) {
+        let mut queue = self.queue();
+        queue.fault = Some(refused(error));
+        let since = std::mem::take(&mut queue.tasks);
+        queue.tasks = records.into_iter().map(Task::Write).chain(since).collect();
+        let calm = |queue: &mut Queue| !queue.is_urgent && !queue.is_closed;
+        drop(self.changed.wait_timeout_while(queue, PAUSE, calm));
+    }
+
+    /// Notes that all that was taken is in the file.
+    fn written(&self, emptied: bool) {
+        let mut queue = self.queue();
+        queue.fault = None;
+        if let Some(journal) = queue.journal.as_mut().filter(|_| emptied) {
+            journal.emptied();
+        }
+    }
+
+    /// Whether all is written and nothing will follow. Then the journal is of no use.
+    fn is_over(&self) -> bool {
+        let mut queue = self.queue();
+        let is_over = queue.is_closed && queue.tasks.is_empty();
+        if let Some(journal) = queue.journal.as_mut().filter(|_| is_over)
+            && let Err(error) = journal.clear()
+        {
+            tracing::warn!(%error, "the journal of the ledger of model calls is longer than it has to be");
+        }
+        is_over
     }
 }
 
-/// Lets a group for which nobody waits grow for a moment.
-fn gather(queue: &Receiver<Task>, group: &mut Vec<Task>) {
-    let until = Instant::now() + PATIENCE;
-    let mut all_patient = group.iter().all(|task| task.is_patient);
-    while all_patient && group.len() < GROUP {
-        let Ok(task) = queue.recv_timeout(until.saturating_duration_since(Instant::now())) else { return };
-        all_patient = task.is_patient;
-        group.push(task);
+/// Until the ledger is dropped and nothing waits.
+fn run(connection: &Connection, shared: &Shared, mut checkpoints: Checkpoints) {
+    while !shared.is_over() {
+        let limit = if checkpoints.wait_for_rest() { REST } else { Duration::MAX };
+        let Some(Group { tasks, spent }) = shared.wait(limit) else {
+            checkpoints.ask();
+            continue;
+        };
+        let done = tasks.len();
+        let (records, failure) = write(connection, tasks);
+        if let Some(error) = failure {
+            tracing::warn!(%error, "the ledger of model calls could not be written; what is in its journal is not lost");
+            if shared.queue().is_closed {
+                return;
+            }
+            shared.failed(records, &error);
+            continue;
+        }
+        // Only now that they are in the file.
+        let emptied = spent.is_some_and(|part| part.set_len(0).is_ok());
+        shared.written(emptied);
+        checkpoints.written(done);
     }
 }
 
-/// Does a group of tasks and answers them; returns what is left to do.
-fn write(connection: &Connection, rules: &[BudgetRule], group: Vec<Task>) -> Vec<Task> {
-    let mut group = group.into_iter();
-    let mut answers = Vec::with_capacity(group.len());
-    let failure = work_through(connection, rules, &mut group, &mut answers).err();
-    if let Some(error) = &failure {
-        tracing::warn!(%error, "the ledger of model calls could not be written");
+/// Does a group of tasks and answers who asked; returns its records and why they could not be written.
+fn write(connection: &Connection, tasks: Vec<Task>) -> (Vec<Record>, Option<StoreError>) {
+    let mut answers = Vec::new();
+    let mut records = Vec::with_capacity(tasks.len());
+    let mut tasks = tasks.into_iter();
+    let failure = work_through(connection, &mut tasks, (&mut records, &mut answers)).err();
+    for task in tasks {
+        match task {
+            Task::Write(record) => records.push(record),
+            Task::Answer(question) => answers.push(question(None).1),
+        }
     }
-    answers.extend(group.map(|task| (task.work)(None).1));
-    answers.into_iter().filter_map(|answer| answer(failure.as_ref())).collect()
+    for answer in answers {
+        answer(failure.as_ref());
+    }
+    (records, failure)
 }
 
 fn work_through(
-    connection: &Connection,
-    rules: &[BudgetRule],
-    group: &mut impl Iterator<Item = Task>,
-    answers: &mut Vec<Answer>,
+    sql: &Connection,
+    tasks: &mut impl Iterator<Item = Task>,
+    done: (&mut Vec<Record>, &mut Vec<Answer>),
 ) -> Result<()> {
     // Statements that are kept: rusqlite's own transactions compile theirs anew each time, which costs as much as a call.
-    let sql = connection;
     sql.prepare_cached("BEGIN IMMEDIATE")?.execute([])?;
-    let worked = tasks_done(sql, rules, group, answers).and_then(|()| Ok(sql.prepare_cached("COMMIT")?.execute([])?));
+    let worked = tasks_done(sql, tasks, done).and_then(|()| Ok(sql.prepare_cached("COMMIT")?.execute([])?));
     if worked.is_err() && !sql.is_autocommit() {
         sql.execute_batch("ROLLBACK")?;
     }
@@ -220,22 +302,31 @@ fn work_through(
 
 fn tasks_done(
     sql: &Connection,
-    rules: &[BudgetRule],
-    group: &mut impl Iterator<Item = Task>,
-    answers: &mut Vec<Answer>,
+    tasks: &mut impl Iterator<Item = Task>,
+    (records, answers): (&mut Vec<Record>, &mut Vec<Answer>),
 ) -> Result<()> {
-    let desk = Desk { sql, rules };
-    for task in group {
-        sql.prepare_cached("SAVEPOINT task")?.execute([])?;
-        let (done, answer) = (task.work)(Some(&desk));
-        answers.push(answer);
-        if !done {
-            // A full disk makes SQLite roll back the whole transaction; then this fails, and so does the group.
-            sql.prepare_cached("ROLLBACK TO task")?.execute([])?;
+    let desk = Desk::new(sql);
+    for task in tasks {
+        match task {
+            Task::Write(record) => {
+                records.push(record);
+                records.last().map_or(Ok(()), |record| desk.write(record))?;
+            }
+            Task::Answer(question) => {
+                desk.settle()?;
+                sql.prepare_cached("SAVEPOINT task")?.execute([])?;
+                let (done, answer) = question(Some(&desk));
+                answers.push(answer);
+                if !done {
+                    // A full disk makes SQLite roll back the whole transaction; then this fails, and so does the group.
+                    sql.prepare_cached("ROLLBACK TO task")?.execute([])?;
+                }
+                sql.prepare_cached("RELEASE task")?.execute([])?;
+            }
         }
-        sql.prepare_cached("RELEASE task")?.execute([])?;
     }
-    Ok(())
+    desk.settle()?;
+    records.last().map_or(Ok(()), |record| desk.applied(record.place))
 }
 
 fn refused(failure: &StoreError) -> Error {
@@ -243,7 +334,13 @@ fn refused(failure: &StoreError) -> Error {
     failure.hint().into_iter().fold(error, Error::hint)
 }
 
-/// The error of a task that was never done.
-pub(super) fn stopped() -> Error {
+/// The same error once more.
+fn again(fault: &Error) -> Error {
+    let error = Error::new(fault.code(), fault.message());
+    fault.remedy().into_iter().fold(error, Error::hint)
+}
+
+/// The error of what was never done.
+fn stopped() -> Error {
     Error::new(ErrorCode::Storage, "the ledger of model calls has stopped")
 }

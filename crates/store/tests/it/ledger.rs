@@ -3,10 +3,8 @@
 
 use std::fs;
 use std::future::Future;
-use std::io::{BufRead as _, BufReader};
 use std::path::Path;
 use std::pin::pin;
-use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
@@ -63,7 +61,7 @@ pub(crate) fn closing(at_ms: i64, cost: Option<i64>) -> Closing {
     Closing { cost, ..Closing::new(at_ms, CALL_OK) }
 }
 
-fn open(ledger: &dyn Ledger, opening: Opening) -> Result<CallNumber, Refusal> {
+pub(crate) fn open(ledger: &dyn Ledger, opening: Opening) -> Result<CallNumber, Refusal> {
     match wait(ledger.open(opening)).unwrap() {
         Admission::Admitted(call) => Ok(call),
         Admission::Refused(refusal) => Err(*refusal),
@@ -79,7 +77,7 @@ pub(crate) fn rule(scope: BudgetScope, window: BudgetWindow, limit: i64) -> Budg
     BudgetRule { scope, window, limit, action, unknown_price }
 }
 
-fn daily(limit: i64) -> BudgetRule {
+pub(crate) fn daily(limit: i64) -> BudgetRule {
     rule(BudgetScope::Total, BudgetWindow::Day, limit)
 }
 
@@ -88,11 +86,11 @@ pub(crate) fn counters(ledger: &dyn Ledger, now_ms: i64) -> Vec<(i64, i64)> {
     ledger.budgets(now_ms).unwrap().iter().map(|state| (state.settled, state.reserved)).collect()
 }
 
-fn every_call(ledger: &dyn Ledger) -> Vec<CallRow> {
+pub(crate) fn every_call(ledger: &dyn Ledger) -> Vec<CallRow> {
     ledger.calls(&CallPage { since_ms: 0, until_ms: i64::MAX, after: None, limit: 1_000 }).unwrap()
 }
 
-fn reopened(folder: &Path, rules: &[BudgetRule], now_ms: i64) -> SqliteLedger {
+pub(crate) fn reopened(folder: &Path, rules: &[BudgetRule], now_ms: i64) -> SqliteLedger {
     let ledger = SqliteLedger::open(folder, now_ms).unwrap();
     ledger.set_budgets(rules.to_vec()).unwrap();
     ledger
@@ -175,40 +173,6 @@ fn a_crash_never_frees_money_that_may_have_been_spent() {
     assert_eq!(ledger.drift().unwrap(), 0);
 }
 
-/// Set for the child process of the next test: its folder.
-const SPEND: &str = "LOREKEEP_TEST_SPEND";
-
-/// Not a test of its own: the process that is killed in the next one.
-#[test]
-fn spend_as_a_child() {
-    let Ok(folder) = std::env::var(SPEND) else { return };
-    let ledger = reopened(Path::new(&folder), &[daily(100 * CENT)], NOW);
-    spend(&ledger, NOW, 3);
-    open(&ledger, opening(NOW, Some(4 * CENT))).unwrap();
-    std::io::Write::write_all(&mut std::io::stderr(), b"spent\n").unwrap();
-    // Until the parent kills us.
-    std::io::Read::read_to_end(&mut std::io::stdin(), &mut Vec::new()).unwrap();
-}
-
-#[test]
-fn what_was_answered_survives_a_killed_process() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "ledger::spend_as_a_child", "--nocapture"])
-        .env(SPEND, folder.path())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let lines = BufReader::new(child.stderr.take().unwrap()).lines().map_while(Result::ok);
-    assert!({ lines }.any(|line| line == "spent"), "the child has spent");
-    child.kill().unwrap();
-    child.wait().unwrap();
-    let ledger = reopened(folder.path(), &[daily(100 * CENT)], NOW);
-    assert_eq!(counters(&ledger, NOW), [(7 * CENT, 0)], "what was under way is charged as it was reserved");
-}
-
 /// What is logged has to reach the file while calls go on: nobody closes the ledger of a running server.
 #[test]
 fn the_log_is_brought_into_the_file_under_way() {
@@ -224,6 +188,8 @@ fn the_log_is_brought_into_the_file_under_way() {
             let Admission::Admitted(call) = wait(opened).unwrap() else { panic!("a free call was refused") };
             drop(ledger.close(call, closing(NOW, Some(0))));
         }
+        // As fast as they are written, not faster.
+        ledger.alerts(0).unwrap();
         calls += 200;
     }
     drop(ledger);

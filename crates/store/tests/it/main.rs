@@ -21,6 +21,7 @@ mod graph_edit;
 mod graph_jobs;
 mod jobs;
 mod ledger;
+mod ledger_journal;
 mod ledger_model;
 mod lock;
 mod resolve;

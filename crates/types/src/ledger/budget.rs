@@ -272,7 +272,7 @@ impl From<Refusal> for Error {
 
 /// A budget reached one of [`ALERT_LEVELS`]. Announced once per budget and window, and again when its limit
 /// changed. Where several levels are passed at once, only the highest is announced.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BudgetAlert {
     /// When, Unix milliseconds.
     pub at_ms: i64,
