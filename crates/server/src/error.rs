@@ -1,19 +1,17 @@
 //! How an [`Error`] becomes a response, for every surface, from the one table of codes.
 //!
-//! A route fails with [`ApiError`]; it only notes what went wrong. [`render`], a layer around all routes, writes
+//! A route fails with [`ApiError`]; it only notes what went wrong. [`Manner::render`], in a layer around all routes, writes
 //! the body in the manner of the surface that was addressed. What the codes mean is left to `lorekeep-types`.
 
 use axum::body::Body;
 use axum::extract::Request;
 use axum::http::header::{CONTENT_TYPE, HeaderValue, RETRY_AFTER};
 use axum::http::{HeaderMap, StatusCode};
-use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use lorekeep_types::{Error, ErrorCode};
 use serde_json::json;
 
 use crate::dto::Problem;
-use crate::layers::RequestId;
 
 /// A failed request.
 #[derive(Debug)]
@@ -37,7 +35,7 @@ impl From<Error> for ApiError {
     }
 }
 
-/// What a failed route leaves for [`render`].
+/// What a failed route leaves for [`Manner::render`].
 #[derive(Clone, Debug)]
 struct Failure {
     code: ErrorCode,
@@ -85,18 +83,32 @@ fn log(error: &Error) {
     }
 }
 
-/// The layer that writes the bodies of failed requests.
-pub(crate) async fn render(request: Request, next: Next) -> Response {
-    let path = request.uri().path();
-    let (lightrag, openai) = (crate::compat::is_lightrag_path(path), crate::compat::is_openai_path(path));
-    let request_id = request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
-    let mut response = next.run(request).await;
-    let Some(failure) = response.extensions_mut().remove::<Failure>() else { return response };
-    let headers = response.headers().clone();
-    match (lightrag, openai) {
-        (true, _) => lightrag_body(&failure, &request_id, headers),
-        (_, true) => openai_body(&failure, headers),
-        _ => problem(&failure, request_id, headers),
+/// How the surface that a request addresses tells of failures.
+#[derive(Clone, Copy)]
+pub(crate) enum Manner {
+    LightRag,
+    OpenAi,
+    Native,
+}
+
+impl Manner {
+    pub(crate) fn of(request: &Request) -> Self {
+        let path = request.uri().path();
+        if crate::compat::is_lightrag_path(path) {
+            return Self::LightRag;
+        }
+        if crate::compat::is_openai_path(path) { Self::OpenAi } else { Self::Native }
+    }
+
+    /// Writes the body of a failed request; any other response is left as it is.
+    pub(crate) fn render(self, request_id: &str, mut response: Response) -> Response {
+        let Some(failure) = response.extensions_mut().remove::<Failure>() else { return response };
+        let headers = std::mem::take(response.headers_mut());
+        match self {
+            Self::LightRag => lightrag_body(&failure, request_id, headers),
+            Self::OpenAi => openai_body(&failure, headers),
+            Self::Native => problem(&failure, request_id.to_owned(), headers),
+        }
     }
 }
 

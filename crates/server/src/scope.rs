@@ -69,7 +69,7 @@ impl FromRequestParts<Shared> for Scope {
 
     async fn from_request_parts(parts: &mut Parts, app: &Shared) -> Result<Self, ApiError> {
         let workspace = workspace_of(parts)?;
-        let request_id = parts.extensions.get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
+        let request_id = parts.extensions.get::<RequestId>().map(|id| id.0.as_ref()).unwrap_or_default();
         let principal = app.settings.callers.of(&parts.headers).map(str::to_owned);
         Ok(Self {
             context: RequestContext { principal, ..RequestContext::new(workspace, request_id) },
@@ -84,6 +84,9 @@ fn workspace_of(parts: &Parts) -> Result<WorkspaceName> {
     }
     if let Some(name) = header(&parts.headers, LIGHTRAG)? {
         return lightrag_workspace(name);
+    }
+    if parts.uri.query().is_none() {
+        return Ok(WorkspaceName::default_workspace());
     }
     let pairs = Query::<Vec<(String, String)>>::try_from_uri(&parts.uri).map(|query| query.0).unwrap_or_default();
     match pairs.iter().find(|(key, _)| key == "workspace") {

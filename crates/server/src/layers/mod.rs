@@ -1,19 +1,21 @@
 //! What every request passes through, outermost first:
 //!
-//! 1. [`identify`]: a request id, taken from the caller or made here, and echoed in the response;
-//! 2. [`trace`]: one log line per request, without any text of the user;
+//! 1. [`Identity`]: a request id, taken from the caller or made here, and echoed in the response;
+//! 2. [`Line`]: one log line per request, without any text of the user;
 //! 3. [`harden`]: security headers on every response;
-//! 4. [`crate::error::render`]: bodies of failed requests, in the manner of the surface addressed;
-//! 5. catch-panic: a fault in one request ends as a 500 of that request only;
-//! 6. [`origin::guard`]: refuses other sites' pages and rebound host names;
+//! 4. [`error::Manner`]: bodies of failed requests, in the manner of the surface addressed;
+//! 5. [`caught`]: a fault in one request ends as a 500 of that request only;
+//! 6. [`origin::admits`]: refuses other sites' pages and rebound host names;
 //! 7. CORS, only when an operator named origins;
-//! 8. [`admit`], on all but health, documentation and page: the limit of requests worked on at once.
+//! 8. the limit of requests worked on at once, on all but health, documentation and page.
 //!
-//! Body limits belong to the routes (they differ), time limits to [`crate::scope::Scope`].
+//! All but CORS are one layer, [`pass`]: each layer of its own costs every request a copy of all that lie within it. Body
+//! limits belong to the routes (they differ), time limits to [`crate::scope::Scope`].
 
 pub(crate) mod origin;
 
 use std::any::Any;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -21,11 +23,11 @@ use axum::Router;
 use axum::extract::{MatchedPath, Request, State};
 use axum::http::header::{CONTENT_SECURITY_POLICY, HeaderName, HeaderValue, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use axum::http::{HeaderMap, Method};
-use axum::middleware::{Next, from_fn, from_fn_with_state};
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
-use lorekeep_types::{Error, ErrorCode};
+use futures::FutureExt as _;
+use lorekeep_types::{Error, ErrorCode, Result};
 use tokio::sync::OwnedSemaphorePermit;
-use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use crate::error::{self, ApiError};
@@ -38,21 +40,38 @@ const CSP: &str = "default-src 'self'; img-src 'self' data: blob:; style-src 'se
 
 /// The id of the request in hand; always present in its extensions.
 #[derive(Clone, Debug)]
-pub(crate) struct RequestId(pub(crate) String);
+pub(crate) struct RequestId(pub(crate) Arc<str>);
 
-/// Wraps `router` in layers 1 to 7.
-pub(crate) fn wrap(router: Router, app: &Shared) -> Router {
+/// Which requests count against the limit of those worked on at once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Counted {
+    Yes,
+    No,
+}
+
+/// Wraps `router` in all layers.
+pub(crate) fn wrap(router: Router<Shared>, app: &Shared, counted: Counted) -> Router<Shared> {
     let router = match cors(&app.settings) {
         Some(cors) => router.layer(cors),
         None => router,
     };
-    router
-        .layer(from_fn_with_state(app.clone(), origin::guard))
-        .layer(CatchPanicLayer::custom(|panic: Box<dyn Any + Send>| panicked(panic.as_ref())))
-        .layer(from_fn(error::render))
-        .layer(from_fn(harden))
-        .layer(from_fn(trace))
-        .layer(from_fn_with_state(app.clone(), identify))
+    router.layer(from_fn_with_state((app.clone(), counted), pass))
+}
+
+/// All layers but CORS.
+async fn pass(State((app, counted)): State<(Shared, Counted)>, mut request: Request, next: Next) -> Response {
+    let id = Identity::of(&app, &mut request);
+    let line = Line::begin(&request);
+    let manner = error::Manner::of(&request);
+    let response = match admitted(&app, counted, &mut request) {
+        Ok(_place) => caught(request, next).await,
+        Err(error) => ApiError::from(error).into_response(),
+    };
+    let mut response = manner.render(&id.0, response);
+    harden(response.headers_mut());
+    line.end(&id.0, &response);
+    id.echo(response.headers_mut());
+    response
 }
 
 fn cors(settings: &ServerSettings) -> Option<CorsLayer> {
@@ -69,6 +88,24 @@ fn cors(settings: &ServerSettings) -> Option<CorsLayer> {
     )
 }
 
+/// A place for a request that may come from where it comes; the request has it, too.
+fn admitted(app: &Shared, counted: Counted, request: &mut Request) -> Result<Option<Admission>> {
+    origin::admits(&app.settings, request)?;
+    if counted == Counted::No {
+        return Ok(None);
+    }
+    let place = Admission(Arc::new(app.admit()?));
+    request.extensions_mut().insert(place.clone());
+    Ok(Some(place))
+}
+
+/// What the routes answer, or that they met a fault.
+async fn caught(request: Request, next: Next) -> Response {
+    // Whatever a panic may have left half done is behind locks that know it, or dropped with the request.
+    let outcome = AssertUnwindSafe(next.run(request)).catch_unwind().await;
+    outcome.unwrap_or_else(|panic| panicked(panic.as_ref()))
+}
+
 fn panicked(panic: &(dyn Any + Send)) -> Response {
     let text = panic.downcast_ref::<String>().map(String::as_str).or_else(|| panic.downcast_ref::<&str>().copied());
     tracing::error!(panic = text.unwrap_or("no message"), "a request met a fault of this program");
@@ -77,37 +114,58 @@ fn panicked(panic: &(dyn Any + Send)) -> Response {
     ApiError::from(error).into_response()
 }
 
-async fn identify(State(app): State<Shared>, mut request: Request, next: Next) -> Response {
-    let id = given_id(request.headers()).unwrap_or_else(|| format!("req_{}", app.state.ids.next()));
-    request.extensions_mut().insert(RequestId(id.clone()));
-    let mut response = next.run(request).await;
-    if let Ok(value) = HeaderValue::from_str(&id) {
-        response.headers_mut().insert(REQUEST_ID, value);
+/// The id of a request.
+struct Identity(Arc<str>);
+
+impl Identity {
+    /// The caller's, or one made here; the request has it from now on.
+    fn of(app: &Shared, request: &mut Request) -> Self {
+        let id = match given_id(request.headers()) {
+            Some(id) => id.into(),
+            None => format!("req_{}", app.state.ids.next()).into(),
+        };
+        request.extensions_mut().insert(RequestId(Arc::clone(&id)));
+        Self(id)
     }
-    response
+
+    fn echo(self, headers: &mut HeaderMap) {
+        if let Ok(value) = HeaderValue::from_str(&self.0) {
+            headers.insert(REQUEST_ID, value);
+        }
+    }
 }
 
 /// A caller's own id: 1 to 128 visible ASCII characters; anything else is replaced.
-fn given_id(headers: &HeaderMap) -> Option<String> {
+fn given_id(headers: &HeaderMap) -> Option<&str> {
     let id = headers.get(REQUEST_ID)?.to_str().ok()?;
-    ((1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())).then(|| id.to_owned())
+    ((1..=128).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic())).then_some(id)
 }
 
-async fn trace(request: Request, next: Next) -> Response {
-    let started = Instant::now();
-    let method = request.method().clone();
-    // The route's pattern, not the path: paths can hold names of documents and entities.
-    let path = request.extensions().get::<MatchedPath>().map_or("-", MatchedPath::as_str).to_owned();
-    let request_id = request.extensions().get::<RequestId>().map(|id| id.0.clone()).unwrap_or_default();
-    let response = next.run(request).await;
-    let duration_ms = started.elapsed().as_secs_f64() * 1e3;
-    tracing::info!(%method, path, status = response.status().as_u16(), duration_ms, request_id, "request");
-    response
+/// The log line of a request.
+struct Line {
+    started: Instant,
+    method: Method,
+    path: Option<MatchedPath>,
 }
 
-async fn harden(request: Request, next: Next) -> Response {
-    let mut response = next.run(request).await;
-    let headers = response.headers_mut();
+impl Line {
+    fn begin(request: &Request) -> Self {
+        // The route's pattern, not the path: paths can hold names of documents and entities.
+        let path = request.extensions().get::<MatchedPath>().cloned();
+        Self { started: Instant::now(), method: request.method().clone(), path }
+    }
+
+    fn end(self, request_id: &str, response: &Response) {
+        let Self { started, method, path } = self;
+        let (path, status) = (path.as_ref().map_or("-", MatchedPath::as_str), response.status().as_u16());
+        let duration_ms = started.elapsed().as_secs_f64() * 1e3;
+        tracing::info!(%method, path, status, duration_ms, request_id, "request");
+    }
+}
+
+fn harden(headers: &mut HeaderMap) {
+    // With the id, and what the connection adds.
+    headers.reserve(8);
     headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
     headers.insert(
@@ -117,23 +175,8 @@ async fn harden(request: Request, next: Next) -> Response {
     headers.insert(HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin"));
     // A route that sends something stricter (originals of documents) keeps it.
     headers.entry(CONTENT_SECURITY_POLICY).or_insert(HeaderValue::from_static(CSP));
-    response
 }
 
 /// A request's place among those worked on at once; streams that work while they are read hold a clone.
 #[derive(Clone, Debug)]
 pub(crate) struct Admission(#[expect(dead_code, reason = "held for its drop")] Arc<OwnedSemaphorePermit>);
-
-/// Layer 8.
-pub(crate) async fn admit(State(app): State<Shared>, mut request: Request, next: Next) -> Response {
-    match app.admit() {
-        Ok(permit) => {
-            let admission = Admission(Arc::new(permit));
-            request.extensions_mut().insert(admission.clone());
-            let response = next.run(request).await;
-            drop(admission);
-            response
-        }
-        Err(error) => ApiError::from(error).into_response(),
-    }
-}

@@ -4,35 +4,23 @@
 //! even read the answers. Both leave traces that pages cannot forge: the `Host` and `Origin` headers. Programs
 //! that send no `Origin` are not affected.
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::http::header::{HOST, ORIGIN};
 use axum::http::{HeaderMap, HeaderName, Method};
-use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
 use lorekeep_types::{Error, ErrorCode, Result};
 
-use crate::error::ApiError;
 use crate::settings::ServerSettings;
-use crate::state::Shared;
 
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
-/// Refuses what comes from another site.
-pub(crate) async fn guard(State(app): State<Shared>, request: Request, next: Next) -> Response {
-    match admits(&app.settings, &request) {
-        Ok(()) => next.run(request).await,
-        Err(error) => ApiError::from(error).into_response(),
-    }
-}
-
-/// Whether a request may come from where it comes.
+/// Whether a request may come from where it comes: not from another site.
 pub(crate) fn admits(settings: &ServerSettings, request: &Request) -> Result<()> {
-    check(settings, request.method(), request.headers(), host_of(request).as_deref())
+    check(settings, request.method(), request.headers(), host_of(request))
 }
 
-fn host_of(request: &Request) -> Option<String> {
-    let named = request.headers().get(HOST).and_then(|host| host.to_str().ok()).map(str::to_owned);
-    named.or_else(|| request.uri().authority().map(ToString::to_string))
+fn host_of(request: &Request) -> Option<&str> {
+    let named = request.headers().get(HOST).and_then(|host| host.to_str().ok());
+    named.or_else(|| request.uri().authority().map(|authority| authority.as_str()))
 }
 
 fn check(settings: &ServerSettings, method: &Method, headers: &HeaderMap, host: Option<&str>) -> Result<()> {

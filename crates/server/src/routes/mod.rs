@@ -18,12 +18,12 @@ mod workspaces;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::from_fn_with_state;
 use axum::routing::{delete, get, post, put};
 
+use crate::layers::{self, Counted};
 use crate::settings::ServerSettings;
 use crate::state::{App, AppState, Shared};
-use crate::{compat, error, layers};
+use crate::{compat, error};
 
 pub(crate) use gateway::model_of;
 pub(crate) use openapi::Failures;
@@ -35,18 +35,17 @@ pub fn router(state: AppState, settings: ServerSettings) -> Router {
     let app = App::new(state, settings);
     let worked = Router::new()
         .merge(documents_routes(&app))
-        .merge(other_routes(&app))
+        .merge(other_routes())
         .merge(compat::lightrag::routes(&app))
         .merge(compat::openai::routes())
-        .layer(from_fn_with_state(app.clone(), layers::admit));
-    let all = Router::new()
-        .merge(worked)
+        .method_not_allowed_fallback(error::no_method);
+    let open = Router::new()
         .merge(event_routes())
         .merge(open_routes())
         .fallback(page::or_not_found)
-        .method_not_allowed_fallback(error::no_method)
-        .with_state(app.clone());
-    layers::wrap(all, &app)
+        .method_not_allowed_fallback(error::no_method);
+    let (worked, open) = (layers::wrap(worked, &app, Counted::Yes), layers::wrap(open, &app, Counted::No));
+    worked.merge(open).with_state(app)
 }
 
 fn documents_routes(app: &Shared) -> Router<Shared> {
@@ -61,7 +60,7 @@ fn documents_routes(app: &Shared) -> Router<Shared> {
         .layer(DefaultBodyLimit::max(app.settings.max_upload_bytes))
 }
 
-fn other_routes(app: &Shared) -> Router<Shared> {
+fn other_routes() -> Router<Shared> {
     Router::new()
         .route("/v1/jobs", get(jobs::list))
         .route("/v1/jobs/{id}", get(jobs::show))
@@ -90,7 +89,6 @@ fn other_routes(app: &Shared) -> Router<Shared> {
         .route("/v1/usage", get(usage::usage))
         .route("/v1/usage/export", get(usage::export))
         .route("/v1/budgets", get(usage::budgets))
-        .layer(DefaultBodyLimit::max(app.settings.max_upload_bytes))
 }
 
 fn event_routes() -> Router<Shared> {
