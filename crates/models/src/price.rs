@@ -198,8 +198,8 @@ impl Prices {
 
     /// The price called `provider/model`, else `model`, else `provider/*`.
     fn find(&self, model: &ModelId) -> Option<&Price> {
-        let names = [model.to_string(), model.model.clone(), format!("{}/*", model.provider)];
-        names.iter().find_map(|name| self.models.get(name))
+        let named = self.models.get(&model.to_string()).or_else(|| self.models.get(&model.model));
+        named.or_else(|| self.models.get(&format!("{}/*", model.provider)))
     }
 
     fn known(&self, model: &ModelId, of: impl FnOnce(&Price) -> Option<i64>) -> Option<i64> {

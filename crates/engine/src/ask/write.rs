@@ -7,7 +7,7 @@ use futures::StreamExt as _;
 use lorekeep_text as text;
 use lorekeep_types::{
     Answer, AnswerKind, AskRequest, CacheKind, Call, ChatEvent, ChatModel, Completion, Mode, ModelError, ModelFault,
-    OutputFormat, RequestContext, Result, Retrieval, Role, SearchRequest, Turn, Usage,
+    OutputFormat, RequestContext, Result, Role, SearchRequest, Turn, Usage,
 };
 
 use super::spoken::Saying;
@@ -33,22 +33,28 @@ const WORDS_PER_TOKEN: f64 = 0.7;
 struct Ready {
     /// To search for.
     query: String,
-    /// To put to the model.
+    said: Said,
+    /// The code of the language to answer in, where it is known.
+    code: Option<String>,
+    usage: Option<Usage>,
+    notices: Vec<String>,
+}
+
+/// What is put to the model.
+#[derive(Clone, Default)]
+struct Said {
     question: String,
     /// To answer in, as prose.
     language: String,
-    /// Its code, where it is known.
-    code: Option<String>,
     summary: String,
     recent: Vec<Turn>,
-    usage: Option<Usage>,
-    notices: Vec<String>,
 }
 
 impl Ready {
     /// Bytes of what the person said.
     fn bytes(&self) -> usize {
-        self.question.len() + self.summary.len() + self.recent.iter().map(|turn| turn.content.len()).sum::<usize>()
+        let said = &self.said;
+        said.question.len() + said.summary.len() + said.recent.iter().map(|turn| turn.content.len()).sum::<usize>()
     }
 
     fn took(&mut self, usage: Usage) {
@@ -90,10 +96,11 @@ impl Engine {
     /// Understands the question: conversation, language, what of the conversation goes along.
     async fn ready(&self, ctx: &RequestContext, request: &AskRequest, budget: &TokenBudget) -> Result<Ready> {
         let asked = request.search.query.as_str();
-        let mut ready = Ready { question: asked.to_owned(), query: asked.to_owned(), ..Ready::default() };
+        let said = Said { question: asked.to_owned(), ..Said::default() };
+        let mut ready = Ready { query: asked.to_owned(), said, ..Ready::default() };
         let counter = self.parts.prompt_tokens.as_ref();
         let parts = split(counter, &request.history, budget.turns);
-        ready.recent = parts.recent.to_vec();
+        ready.said.recent = parts.recent.to_vec();
         if !parts.older.is_empty() {
             self.summarise(ctx, parts.older, budget.brief / 2, &mut ready).await;
         }
@@ -102,7 +109,7 @@ impl Engine {
             ready.took(whole.usage);
             failed.into_iter().for_each(|notice| ready.failed(notice));
             ready.query.clone_from(&whole.value);
-            ready.question = whole.value;
+            ready.said.question = whole.value;
         }
         self.choose_language(ctx, request, &mut ready).await?;
         Ok(ready)
@@ -128,15 +135,15 @@ impl Engine {
             Some(Ok(spoken)) => {
                 ready.took(spoken.usage);
                 // What a model calls short is measured and cut.
-                ready.summary = cut_to(counter, &spoken.value, most).to_owned();
+                ready.said.summary = cut_to(counter, &spoken.value, most).to_owned();
                 ready.notices.push(format!("{count} earlier turns were summarised by a model"));
             }
             Some(Err(error)) => {
-                ready.summary = extract(counter, older, most);
+                ready.said.summary = extract(counter, older, most);
                 ready.failed(format!("{count} earlier turns were shortened to their first sentences: {error}"));
             }
             None => {
-                ready.summary = extract(counter, older, most);
+                ready.said.summary = extract(counter, older, most);
                 ready.notices.push(format!("{count} earlier turns were shortened to their first sentences"));
             }
         }
@@ -148,7 +155,7 @@ impl Engine {
         let is_own = request.search.mode == Mode::Bypass;
         let asked = if is_own { None } else { text::language_of(&request.search.query) };
         ready.code = request.language.clone().or_else(|| asked.map(str::to_owned));
-        ready.language = match &ready.code {
+        ready.said.language = match &ready.code {
             Some(code) => language::name_of(code).to_owned(),
             None => "the language of the question".to_owned(),
         };
@@ -175,6 +182,15 @@ impl Engine {
         Ok(())
     }
 
+    /// What a prompt is made of besides evidence.
+    fn frame<'a>(&'a self, request: &'a AskRequest, budget: TokenBudget, said: &'a Said) -> Frame<'a> {
+        let Said { question, language, summary, recent: turns } = said;
+        let counter = self.parts.prompt_tokens.as_ref();
+        let prompt = self.parts.settings.prompts.get(PromptName::Answer);
+        let kept = &self.read_passages;
+        Frame { prompt, request, question, language, summary, turns, budget, counter, kept }
+    }
+
     /// Evidence and the prompt made of it; `None` when there is no evidence.
     async fn packed(
         &self,
@@ -198,26 +214,16 @@ impl Engine {
         }
         let is_bare = request.search.mode == Mode::Bypass;
         let is_short = ready.bytes() + request.instructions.as_ref().map_or(0, String::len) <= AT_ONCE;
-        let (request, budget) = (request.clone(), *budget);
-        let made_of = (ready.question.clone(), ready.language.clone(), ready.summary.clone(), ready.recent.clone());
-        let packing = move |engine: &Self, retrieval: Option<Retrieval>| {
-            let (question, language, summary, turns) = &made_of;
-            let counter = engine.parts.prompt_tokens.as_ref();
-            let prompt = engine.parts.settings.prompts.get(PromptName::Answer);
-            let kept = &engine.read_passages;
-            let frame = Frame { prompt, request: &request, question, language, summary, turns, budget, counter, kept };
-            match retrieval {
-                Some(retrieval) => write::pack(&frame, retrieval),
-                None => write::bare(&frame),
-            }
-        };
+        let budget = *budget;
         if is_bare && is_short {
             // Away from here it would take longer to get there than to be done.
             self.parts.store.workspace(&ctx.workspace)?;
-            return packing(self, None).map(Some);
+            return write::bare(&self.frame(request, budget, &ready.said)).map(Some);
         }
+        let (request, said) = (request.clone(), ready.said.clone());
         if is_bare {
-            return self.blocking(ctx, move |engine, _, _| packing(engine, None).map(Some)).await;
+            let work = move |engine: &Self, _: &_, _: &_| write::bare(&engine.frame(&request, budget, &said)).map(Some);
+            return self.blocking(ctx, work).await;
         }
         teller.tell(AskEvent::Step(Step::Searching)).await;
         let pack = self.found_with_communities(ctx, search, move |engine, retrieval| {
@@ -229,7 +235,7 @@ impl Engine {
                 let parts = Arc::clone(&engine.parts);
                 tokio::task::spawn_blocking(move || ahead.read(parts.embedder.as_deref()));
             }
-            packing(engine, Some(retrieval)).map(Some)
+            write::pack(&engine.frame(&request, budget, &said), retrieval).map(Some)
         });
         let pack = pack.await?;
         if let Some(pack) = pack.as_ref().filter(|_| teller.streams()) {

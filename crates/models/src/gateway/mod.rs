@@ -44,6 +44,14 @@ struct State {
     credentials: HashMap<String, Credential>,
     /// Roles whose models were set at run time.
     set: BTreeMap<Role, Vec<ModelId>>,
+    /// What writes in each role, made when it is first asked for.
+    chats: HashMap<Role, Writing>,
+}
+
+/// A chain of models; `None` where none of those that were named can be used.
+struct Writing {
+    named: Vec<ModelId>,
+    chain: Option<Arc<dyn ChatModel>>,
 }
 
 impl Gateway {
@@ -88,8 +96,11 @@ impl Gateway {
     }
 
     fn models_of(&self, role: Role) -> Vec<ModelId> {
-        let state = self.state();
-        state.set.get(&role).or_else(|| self.settings.roles.get(&role)).cloned().unwrap_or_default()
+        self.named(&self.state(), role).to_vec()
+    }
+
+    fn named<'s>(&'s self, state: &'s State, role: Role) -> &'s [ModelId] {
+        state.set.get(&role).or_else(|| self.settings.roles.get(&role)).map_or(&[], Vec::as_slice)
     }
 
     fn provider(&self, id: &ModelId) -> Result<&Provider> {
@@ -133,8 +144,8 @@ impl Gateway {
         Ok(GuardedSpeech::new(self.provider(id)?.speak(&id.model)?, self.guard(id)))
     }
 
-    /// The role's models; one that cannot be used is logged and left out.
-    fn usable<M>(&self, role: Role, make: impl Fn(&ModelId) -> Result<M>) -> Vec<M> {
+    /// A role's models; one that cannot be used is logged and left out.
+    fn usable<M>(&self, models: &[ModelId], make: impl Fn(&ModelId) -> Result<M>) -> Vec<M> {
         let make = |id: &ModelId| match make(id) {
             Ok(model) => Some(model),
             Err(error) => {
@@ -142,7 +153,7 @@ impl Gateway {
                 None
             }
         };
-        self.models_of(role).iter().filter_map(make).collect()
+        models.iter().filter_map(make).collect()
     }
 
     fn guard(&self, id: &ModelId) -> Guard {
@@ -210,12 +221,21 @@ impl Gateway {
 
 impl Models for Gateway {
     fn chat(&self, role: Role) -> Option<Arc<dyn ChatModel>> {
-        let models = self.usable(role, |id| self.guarded(id));
-        Chain::new(models).map(|chain| Arc::new(chain) as Arc<dyn ChatModel>)
+        let state = self.state();
+        let named = self.named(&state, role);
+        if let Some(made) = state.chats.get(&role).filter(|made| made.named == named) {
+            return made.chain.clone();
+        }
+        let named = named.to_vec();
+        drop(state);
+        let models = self.usable(&named, |id| self.guarded(id));
+        let chain = Chain::new(models).map(|chain| Arc::new(chain) as Arc<dyn ChatModel>);
+        self.state().chats.insert(role, Writing { named, chain: chain.clone() });
+        chain
     }
 
     fn rerank(&self) -> Option<Arc<dyn RerankModel>> {
-        let models = self.usable(Role::Rerank, |id| self.guarded_rerank(id));
+        let models = self.usable(&self.models_of(Role::Rerank), |id| self.guarded_rerank(id));
         Chain::new(models).map(|chain| Arc::new(chain) as Arc<dyn RerankModel>)
     }
 
@@ -232,12 +252,12 @@ impl Models for Gateway {
     }
 
     fn transcribe(&self) -> Option<Arc<dyn TranscriptionModel>> {
-        let models = self.usable(Role::Transcribe, |id| self.guarded_transcription(id));
+        let models = self.usable(&self.models_of(Role::Transcribe), |id| self.guarded_transcription(id));
         Chain::new(models).map(|chain| Arc::new(chain) as Arc<dyn TranscriptionModel>)
     }
 
     fn speak(&self) -> Option<Arc<dyn SpeechModel>> {
-        let models = self.usable(Role::Speak, |id| self.guarded_speech(id));
+        let models = self.usable(&self.models_of(Role::Speak), |id| self.guarded_speech(id));
         Chain::new(models).map(|chain| Arc::new(chain) as Arc<dyn SpeechModel>)
     }
 

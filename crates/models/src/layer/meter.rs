@@ -20,7 +20,7 @@ const RENEWALS: u32 = 3;
 /// The meter of one model. Cheap to clone.
 #[derive(Clone)]
 pub struct Meter {
-    id: ModelId,
+    id: Arc<ModelId>,
     ledger: Arc<dyn Ledger>,
     prices: Arc<Prices>,
     clock: Arc<dyn Clock>,
@@ -55,6 +55,7 @@ impl Meter {
     /// A meter that writes into `ledger`.
     #[must_use]
     pub fn new(id: ModelId, ledger: Arc<dyn Ledger>, prices: Arc<Prices>, clock: Arc<dyn Clock>) -> Self {
+        let id = Arc::new(id);
         Self { id, ledger, prices, clock, reserves: false, lease: LEASE, told_drift: Arc::default() }
     }
 
@@ -130,7 +131,7 @@ impl Meter {
         Opening {
             at_ms,
             request_id: call.request_id.clone(),
-            model: self.id.clone(),
+            model: self.id.as_ref().clone(),
             operation: call.operation.clone(),
             workspace: call.workspace.clone(),
             principal: call.principal.clone(),
@@ -175,14 +176,10 @@ impl Entry {
     pub async fn held<T>(&self, step: impl Future<Output = T>) -> T {
         let mut step = pin!(step);
         let meter = &self.meter;
-        let every = meter.lease / RENEWALS;
-        let mut renewal = tokio::time::interval_at(tokio::time::Instant::now() + every, every);
         loop {
-            tokio::select! {
-                outcome = &mut step => return outcome,
-                _ = renewal.tick() => {
-                    meter.ledger.extend(self.number, meter.clock.now_ms().saturating_add(meter.lease_ms()));
-                }
+            match tokio::time::timeout(meter.lease / RENEWALS, &mut step).await {
+                Ok(outcome) => return outcome,
+                Err(_) => meter.ledger.extend(self.number, meter.clock.now_ms().saturating_add(meter.lease_ms())),
             }
         }
     }

@@ -68,7 +68,7 @@ impl Caller {
         request: &WireRequest,
         refusal: &(impl Refusal + ?Sized),
     ) -> Result<Response, ModelError> {
-        let payload = Payload::Json(request.body.to_string().into_bytes());
+        let payload = Payload::Json(request.body.to_string().into());
         self.send(exchange, &request.path, &request.headers, &payload, refusal).await
     }
 

@@ -1,6 +1,7 @@
 //! The HTTP client of all providers: connections, time limits, size limits, and what their faults mean.
 
 use std::future::Future;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
@@ -8,7 +9,7 @@ use futures::{Stream, StreamExt as _};
 use lorekeep_types::{Call, ModelError, ModelFault, ModelId, Phase, Secret, TokenUsage};
 use reqwest::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER};
 use reqwest::multipart::{Form, Part};
-use reqwest::{Client, Response};
+use reqwest::{Client, Response, Url};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc2822;
 
@@ -65,6 +66,8 @@ pub struct Http {
     base_url: String,
     headers: HeaderMap,
     timeouts: Timeouts,
+    /// The path of the last request with its whole address: most requests of a client have one path.
+    last: Arc<Mutex<Option<(String, Url)>>>,
 }
 
 impl Http {
@@ -75,7 +78,7 @@ impl Http {
     /// A sentence about the address or header that cannot be used.
     pub fn new(base_url: &str, headers: &[(String, String)], timeouts: Timeouts, pool: Pool) -> Result<Self, String> {
         let _ = rustls::crypto::ring::default_provider().install_default();
-        let url = reqwest::Url::parse(base_url).map_err(|error| format!("`{base_url}` is not an address: {error}"))?;
+        let url = Url::parse(base_url).map_err(|error| format!("`{base_url}` is not an address: {error}"))?;
         if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
             return Err(format!("`{base_url}` is not an http or https address"));
         }
@@ -94,7 +97,21 @@ impl Http {
                 .map_err(|_| format!("header `{name}` has a value that cannot be sent"))?;
             map.insert(name, value);
         }
-        Ok(Self { client, base_url: base_url.trim_end_matches('/').to_owned(), headers: map, timeouts })
+        let base_url = base_url.trim_end_matches('/').to_owned();
+        Ok(Self { client, base_url, headers: map, timeouts, last: Arc::default() })
+    }
+
+    /// The address of `path`, which is appended to the base address unless it is a whole address itself.
+    fn address(&self, path: &str) -> Result<Url, String> {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, address)) = last.as_ref().filter(|(known, _)| known == path) {
+            return Ok(address.clone());
+        }
+        let address =
+            if path.starts_with("http") { Url::parse(path) } else { Url::parse(&joined(&self.base_url, path)) };
+        let address = address.map_err(|error| format!("no address can be made with {}: {error}", self.base_url))?;
+        *last = Some((path.to_owned(), address.clone()));
+        Ok(address)
     }
 
     /// The address that paths are appended to.
@@ -121,7 +138,7 @@ impl Http {
 #[derive(Clone, Debug)]
 pub enum Payload {
     /// A JSON body.
-    Json(Vec<u8>),
+    Json(Bytes),
     /// A form (`application/x-www-form-urlencoded`).
     Form(Vec<(&'static str, String)>),
     /// A form with files (`multipart/form-data`).
@@ -201,12 +218,12 @@ impl Exchange<'_> {
         credential: Option<(&'static str, Secret)>,
         payload: Payload,
     ) -> Result<Response, ModelError> {
-        let url = if path.starts_with("http") { path.to_owned() } else { joined(&self.http.base_url, path) };
+        let url = self.http.address(path).map_err(|error| self.fault(ModelFault::Request, error))?;
         let mut request = match payload {
             Payload::Json(body) => self.http.client.post(url).header(CONTENT_TYPE, "application/json").body(body),
             Payload::Form(fields) => {
-                let mut body = reqwest::Url::parse("http://form")
-                    .map_err(|_| self.fault(ModelFault::Request, "cannot write a form"))?;
+                let mut body =
+                    Url::parse("http://form").map_err(|_| self.fault(ModelFault::Request, "cannot write a form"))?;
                 body.query_pairs_mut().extend_pairs(fields);
                 let body = body.query().unwrap_or_default().to_owned();
                 self.http.client.post(url).header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(body)

@@ -68,7 +68,7 @@ impl ChatWire for OpenAi {
         let body: Value = parse(body)?;
         in_band_error(&body)?;
         let message =
-            body.pointer("/choices/0/message").ok_or_else(|| WireFault::malformed("the answer has no choices"))?;
+            at(&body, "/choices/0/message").ok_or_else(|| WireFault::malformed("the answer has no choices"))?;
         let mut pieces = head(&body);
         pieces.extend(message.get("content").map(text_of).map(Piece::Text));
         refused(message)?;
@@ -100,7 +100,7 @@ impl StreamDecoder for Chunks {
         in_band_error(&chunk)?;
         let mut pieces = head(&chunk);
         // The last chunk carries usage and no choice; Azure's first carries filter results and no choice.
-        if let Some(delta) = chunk.pointer("/choices/0/delta") {
+        if let Some(delta) = at(&chunk, "/choices/0/delta") {
             refused(delta)?;
             pieces.extend(delta.get("content").map(text_of).map(Piece::Text));
         }
@@ -186,16 +186,26 @@ pub fn parse(body: &[u8]) -> Result<Value, WireFault> {
     serde_json::from_slice(body).map_err(|error| WireFault::malformed(format!("the answer is not JSON: {error}")))
 }
 
-/// The text at a JSON pointer, unless it is missing or empty.
+/// What lies at a path such as `/choices/0/message`: a JSON pointer (RFC 6901) without escapes, which costs
+/// [`Value::pointer`] two copies of each key.
 #[must_use]
-pub fn string(value: &Value, pointer: &str) -> Option<String> {
-    value.pointer(pointer).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned)
+pub fn at<'v>(value: &'v Value, path: &str) -> Option<&'v Value> {
+    path.split('/').skip(1).try_fold(value, |value, key| match value {
+        Value::Array(items) => items.get(key.parse::<usize>().ok()?),
+        _ => value.get(key),
+    })
 }
 
-/// The number at a JSON pointer.
+/// The text at a path, unless it is missing or empty.
 #[must_use]
-pub fn number(value: &Value, pointer: &str) -> Option<f64> {
-    value.pointer(pointer).and_then(Value::as_f64)
+pub fn string(value: &Value, path: &str) -> Option<String> {
+    at(value, path).and_then(Value::as_str).filter(|text| !text.is_empty()).map(str::to_owned)
+}
+
+/// The number at a path.
+#[must_use]
+pub fn number(value: &Value, path: &str) -> Option<f64> {
+    at(value, path).and_then(Value::as_f64)
 }
 
 /// Content as a string, or as a list of parts with text.
@@ -258,6 +268,6 @@ pub fn error_message(body: &[u8]) -> Option<String> {
     let Ok(value) = serde_json::from_slice::<Value>(body) else {
         return std::str::from_utf8(body).ok().map(str::to_owned).filter(|text| !text.trim_start().starts_with('<'));
     };
-    let pointers = ["/error/message", "/error", "/message", "/detail", "/errors/0/message", "/0/error/message"];
-    pointers.iter().find_map(|pointer| string(&value, pointer))
+    let places = ["/error/message", "/error", "/message", "/detail", "/errors/0/message", "/0/error/message"];
+    places.iter().find_map(|place| string(&value, place))
 }
