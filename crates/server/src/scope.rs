@@ -32,7 +32,8 @@ impl Scope {
         work: impl AsyncFnOnce(&RequestContext) -> Result<T>,
     ) -> Result<T> {
         self.context.deadline = Some(Instant::now() + limit);
-        timed(limit, work(&self.context)).await
+        // Handed on as a whole it would be copied, and kept twice by each that it is handed to.
+        timed(limit, Box::pin(work(&self.context))).await
     }
 
     /// The context of work that ends at `limit` by itself.

@@ -120,12 +120,12 @@ impl Engine {
         let Some(model) = self.writer(&request)? else {
             teller.tell(AskEvent::Step(Step::Understanding)).await;
             teller.tell(AskEvent::Step(Step::Searching)).await;
-            return self.quoted(ctx, request).await;
+            return Box::pin(self.quoted(ctx, request)).await;
         };
-        match self.written(ctx, &request, &model, teller, started).await {
+        match Box::pin(self.written(ctx, &request, &model, teller, started)).await {
             Ok(answer) => Ok(answer),
             Err(Failed::Otherwise(error)) => Err(error),
-            Err(Failed::Model(error, began)) => self.instead(ctx, request, error, began).await,
+            Err(Failed::Model(error, began)) => Box::pin(self.instead(ctx, request, error, began)).await,
         }
     }
 

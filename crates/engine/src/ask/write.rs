@@ -1,4 +1,7 @@
 //! One written answer: everything between an understood question and a checked text.
+//!
+//! Steps that not every answer takes are futures of their own: what they need would otherwise be room that every answer
+//! takes up, and that is copied as often as its future is handed on.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -83,7 +86,7 @@ impl Engine {
         let pack = self.packed(ctx, request, &budget, &mut ready, teller).await?;
         let Some(pack) = pack else {
             // Nothing to write from: the statement that says so costs nothing.
-            let answer = self.quoted(ctx, request.clone()).await?;
+            let answer = Box::pin(self.quoted(ctx, request.clone())).await?;
             return Ok(with_usage(answer, &ready));
         };
         let pack = Arc::new(pack);
@@ -102,10 +105,10 @@ impl Engine {
         let parts = split(counter, &request.history, budget.turns);
         ready.said.recent = parts.recent.to_vec();
         if !parts.older.is_empty() {
-            self.summarise(ctx, parts.older, budget.brief / 2, &mut ready).await;
+            Box::pin(self.summarise(ctx, parts.older, budget.brief / 2, &mut ready)).await;
         }
         if request.search.mode != Mode::Bypass {
-            let (whole, failed) = self.whole_question(ctx, asked, &request.history).await;
+            let (whole, failed) = Box::pin(self.whole_question(ctx, asked, &request.history)).await;
             ready.took(whole.usage);
             failed.into_iter().for_each(|notice| ready.failed(notice));
             ready.query.clone_from(&whole.value);
@@ -167,7 +170,7 @@ impl Engine {
         let differs = language::language_to_search(&ready.query, snapshot.as_ref());
         drop(snapshot);
         let Some((from, into)) = differs else { return Ok(()) };
-        match self.translated(ctx, &ready.query, &into).await {
+        match Box::pin(self.translated(ctx, &ready.query, &into)).await {
             Some(Ok(spoken)) => {
                 ready.took(spoken.usage);
                 let names = [from, into.as_str()].map(language::name_of);
@@ -203,7 +206,7 @@ impl Engine {
         // The prompt has limits of its own; a search that kept to them first would say too early that nothing was found.
         let max_total_tokens = request.search.max_total_tokens.max(SearchRequest::new("").max_total_tokens);
         let mut search = SearchRequest { query: ready.query.clone(), max_total_tokens, ..request.search.clone() };
-        if let Some(found) = self.keywords_of(ctx, &search).await {
+        if let Some(found) = Box::pin(self.keywords_of(ctx, &search)).await {
             match found {
                 Ok(spoken) => {
                     ready.took(spoken.usage);
@@ -223,7 +226,7 @@ impl Engine {
         let (request, said) = (request.clone(), ready.said.clone());
         if is_bare {
             let work = move |engine: &Self, _: &_, _: &_| write::bare(&engine.frame(&request, budget, &said)).map(Some);
-            return self.blocking(ctx, work).await;
+            return Box::pin(self.blocking(ctx, work)).await;
         }
         teller.tell(AskEvent::Step(Step::Searching)).await;
         let pack = self.found_with_communities(ctx, search, move |engine, retrieval| {
@@ -237,7 +240,7 @@ impl Engine {
             }
             write::pack(&engine.frame(&request, budget, &said), retrieval).map(Some)
         });
-        let pack = pack.await?;
+        let pack = Box::pin(pack).await?;
         if let Some(pack) = pack.as_ref().filter(|_| teller.streams()) {
             teller.tell(AskEvent::Sources(pack.sources())).await;
         }
@@ -315,7 +318,7 @@ impl Engine {
         if text::language_of(&answer.answer).is_none_or(|written| written == wanted) {
             return answer;
         }
-        match self.translated(ctx, &answer.answer, &wanted).await {
+        match Box::pin(self.translated(ctx, &answer.answer, &wanted)).await {
             Some(Ok(spoken)) => {
                 ready.took(spoken.usage);
                 ready.notices.push(format!("the answer was translated to {}", language::name_of(&wanted)));
