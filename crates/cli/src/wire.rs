@@ -202,7 +202,7 @@ async fn reconcile(ledger: Arc<dyn Ledger>) {
         match tokio::task::spawn_blocking(move || ledger.drift()).await {
             Ok(Ok(0)) => {}
             Ok(Ok(nano_usd)) => {
-                tracing::error!(nano_usd, "the counters of budgets were off by this much, and are corrected")
+                tracing::error!(nano_usd, "the counters of budgets were off by this much, and are corrected");
             }
             Ok(Err(error)) => tracing::error!(%error, "the counters of budgets could not be compared with the calls"),
             Err(error) => tracing::error!(%error, "the counters of budgets could not be compared with the calls"),
