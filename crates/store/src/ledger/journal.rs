@@ -7,7 +7,7 @@
 //! the file. Lines that are in the file already are told by their place, so that emptying is never urgent.
 
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead as _, BufReader, Seek as _, Write as _};
+use std::io::{BufRead as _, BufReader, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -36,21 +36,23 @@ struct Part {
 
 impl Part {
     fn open(path: PathBuf) -> Result<Self> {
-        let file = OpenOptions::new().read(true).append(true).create(true).open(&path);
+        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(&path);
         let file = file.map_err(StoreError::io("open", path.as_path()))?;
         let bytes = file.metadata().map_err(StoreError::io("read", path.as_path()))?.len();
         Ok(Self { file: Arc::new(file), path, bytes })
     }
 
+    /// Shortens it to so many bytes, after which the next line goes.
     fn cut(&mut self, bytes: u64) -> Result<()> {
-        self.file.set_len(bytes).map_err(StoreError::io("shorten", self.path.as_path()))?;
-        self.bytes = bytes;
+        let mut file = self.file.as_ref();
+        let cut = file.set_len(bytes).and_then(|()| file.seek(SeekFrom::Start(bytes)));
+        self.bytes = cut.map_err(StoreError::io("shorten", self.path.as_path()))?;
         Ok(())
     }
 }
 
 impl Journal {
-    /// Opens or creates the journal in `folder`.
+    /// Opens or creates the journal in `folder`; to be read and cleared before anything is added.
     pub(super) fn open(folder: &Path) -> Result<Self> {
         let [growing, resting] = NAMES.map(|name| Part::open(folder.join(name)));
         Ok(Self { growing: growing?, resting: resting?, line: Vec::new() })
@@ -107,8 +109,54 @@ impl Journal {
         (self.resting.bytes > 0).then(|| Arc::clone(&self.resting.file))
     }
 
-    /// Says that the part that rests was emptied.
-    pub(super) fn emptied(&mut self) {
-        self.resting.bytes = 0;
+    /// Goes on at the start of the part that rests, which was emptied.
+    pub(super) fn emptied(&mut self) -> Result<()> {
+        self.resting.cut(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use lorekeep_types::{BudgetScope, BudgetWindow};
+
+    use super::super::record::Change;
+    use super::*;
+
+    fn record(place: i64) -> Record {
+        let scope = BudgetScope::Workspace("w".repeat(50_000));
+        Record { place, change: Change::Began { scope, window: BudgetWindow::Day, start: 0 } }
+    }
+
+    fn places(journal: &Journal, applied: i64) -> Vec<i64> {
+        journal.left(applied).unwrap().iter().map(|record| record.place).collect()
+    }
+
+    #[test]
+    fn the_parts_take_turns_and_keep_what_is_not_applied() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut journal = Journal::open(folder.path()).unwrap();
+        let mut place = 0;
+        for round in 0..5 {
+            let applied = place;
+            assert!(journal.turn().is_none(), "it is not long yet");
+            for _ in 0..30 {
+                place += 1;
+                journal.append(&record(place)).unwrap();
+            }
+            let spent = journal.turn().unwrap();
+            // Goes into the other part, while the first is brought into the file.
+            place += 1;
+            journal.append(&record(place)).unwrap();
+            let reopened = Journal::open(folder.path()).unwrap();
+            assert_eq!(places(&reopened, applied), (applied + 1..=place).collect::<Vec<_>>(), "round {round}");
+            spent.set_len(0).unwrap();
+            journal.emptied().unwrap();
+            let last = Journal::open(folder.path()).unwrap();
+            assert_eq!(places(&last, place - 1), [place]);
+        }
+        journal.clear().unwrap();
+        assert!(places(&Journal::open(folder.path()).unwrap(), 0).is_empty());
     }
 }

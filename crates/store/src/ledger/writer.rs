@@ -225,8 +225,10 @@ impl Shared {
     fn written(&self, emptied: bool) {
         let mut queue = self.queue();
         queue.fault = None;
-        if let Some(journal) = queue.journal.as_mut().filter(|_| emptied) {
-            journal.emptied();
+        if let Some(journal) = queue.journal.as_mut().filter(|_| emptied)
+            && let Err(error) = journal.emptied()
+        {
+            tell_of_long(&error);
         }
     }
 
@@ -237,10 +239,14 @@ impl Shared {
         if let Some(journal) = queue.journal.as_mut().filter(|_| is_over)
             && let Err(error) = journal.clear()
         {
-            tracing::warn!(%error, "the journal of the ledger of model calls is longer than it has to be");
+            tell_of_long(&error);
         }
         is_over
     }
+}
+
+fn tell_of_long(error: &StoreError) {
+    tracing::warn!(%error, "the journal of the ledger of model calls is longer than it has to be");
 }
 
 /// Until the ledger is dropped and nothing waits.
