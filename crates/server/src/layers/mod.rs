@@ -9,8 +9,9 @@
 //! 7. CORS, only when an operator named origins;
 //! 8. the limit of requests worked on at once, on all but health, documentation and page.
 //!
-//! All but CORS are one layer, [`pass`]: each layer of its own costs every request a copy of all that lie within it. Body
-//! limits belong to the routes (they differ), time limits to [`crate::scope::Scope`].
+//! All but CORS are one layer, [`pass`]: each layer of its own costs every request a copy of all that lie within it. Where
+//! CORS stands before the limit, that is one of its own, so that a page may read that it was refused. Body limits belong to
+//! the routes (they differ), time limits to [`crate::scope::Scope`].
 
 pub(crate) mod origin;
 
@@ -51,11 +52,21 @@ pub(crate) enum Counted {
 
 /// Wraps `router` in all layers.
 pub(crate) fn wrap(router: Router<Shared>, app: &Shared, counted: Counted) -> Router<Shared> {
-    let router = match cors(&app.settings) {
-        Some(cors) => router.layer(cors),
-        None => router,
-    };
-    router.layer(from_fn_with_state((app.clone(), counted), pass))
+    let passing = |counted| from_fn_with_state((app.clone(), counted), pass);
+    match cors(&app.settings) {
+        None => router.layer(passing(counted)),
+        Some(cors) => {
+            router.layer(from_fn_with_state((app.clone(), counted), count)).layer(cors).layer(passing(Counted::No))
+        }
+    }
+}
+
+/// The limit alone.
+async fn count(State((app, counted)): State<(Shared, Counted)>, mut request: Request, next: Next) -> Response {
+    match placed(&app, counted, &mut request) {
+        Ok(_place) => next.run(request).await,
+        Err(error) => ApiError::from(error).into_response(),
+    }
 }
 
 /// All layers but CORS.
@@ -63,7 +74,8 @@ async fn pass(State((app, counted)): State<(Shared, Counted)>, mut request: Requ
     let id = Identity::of(&app, &mut request);
     let line = Line::begin(&request);
     let manner = error::Manner::of(&request);
-    let response = match admitted(&app, counted, &mut request) {
+    let admitted = origin::admits(&app.settings, &request).and_then(|()| placed(&app, counted, &mut request));
+    let response = match admitted {
         Ok(_place) => caught(request, next).await,
         Err(error) => ApiError::from(error).into_response(),
     };
@@ -88,9 +100,8 @@ fn cors(settings: &ServerSettings) -> Option<CorsLayer> {
     )
 }
 
-/// A place for a request that may come from where it comes; the request has it, too.
-fn admitted(app: &Shared, counted: Counted, request: &mut Request) -> Result<Option<Admission>> {
-    origin::admits(&app.settings, request)?;
+/// A place for a request that is counted; the request has it, too.
+fn placed(app: &Shared, counted: Counted, request: &mut Request) -> Result<Option<Admission>> {
     if counted == Counted::No {
         return Ok(None);
     }

@@ -76,6 +76,24 @@ async fn origins_that_an_operator_named_may_call() {
 }
 
 #[tokio::test]
+async fn a_named_page_may_read_that_it_has_to_come_again() {
+    let cors_origins = vec!["https://app.example".to_owned()];
+    let settings = ServerSettings { cors_origins, max_concurrent_requests: 1, ..ServerSettings::default() };
+    let server = Server::with(settings, None);
+    let ask = |stream: bool| {
+        let call =
+            Request::post("/v1/ask").header("origin", "https://app.example").header("content-type", "application/json");
+        call.body(Body::from(json!({ "question": "hello there", "stream": stream }).to_string())).unwrap()
+    };
+    let open = server.router.clone().oneshot(ask(true)).await.unwrap();
+    let refused = server.send(ask(false)).await;
+    assert_eq!(refused.header("access-control-allow-origin"), "https://app.example");
+    assert_eq!(refused.problem(), (429, "E-BUSY".to_owned()));
+    drop(open);
+    assert_eq!(server.send(ask(false)).await.status, StatusCode::OK);
+}
+
+#[tokio::test]
 async fn too_many_at_once_are_told_to_come_again() {
     let settings = ServerSettings { max_concurrent_requests: 1, max_event_streams: 1, ..ServerSettings::default() };
     let server = Server::with(settings, None);
