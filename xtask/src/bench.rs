@@ -83,9 +83,11 @@ pub fn run_all(arguments: &[String]) -> Result<()> {
     {
         return gateway::relay(upstream.parse()?);
     }
-    if let Some(("gateway-here", only)) = arguments.split_first().map(|(first, rest)| (first.as_str(), rest)) {
-        let only: Vec<&str> = only.iter().map(String::as_str).collect();
-        return gateway::measure_here(&only);
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.split_first() {
+        Some((&"gateway-here", only)) => return gateway::measure_here(only),
+        Some((&"gateway-against", binaries)) => return gateway::compare(binaries),
+        _ => {}
     }
     let asked = Asked::read(arguments)?;
     run(&root(), &cargo(), &["build", "--release"])?;

@@ -3,7 +3,8 @@
 //!
 //! - [`stub`]: the model; [`pace`]: the load; [`wire`]: HTTP for both; [`server`]: what is measured;
 //! - [`relay`]: what any process in between adds;
-//! - [`overhead`], [`mixed`], [`budget`], [`storm`]: the figures; [`page`]: what is written about them.
+//! - [`overhead`], [`mixed`], [`budget`], [`storm`]: the figures; [`page`]: what is written about them;
+//! - [`against`]: builds compared with each other, for whoever changes the code.
 
 use std::path::Path;
 
@@ -13,6 +14,7 @@ use serde_json::{Value, json};
 use super::{wire, write};
 use crate::run::{cargo, root, run, target};
 
+mod against;
 mod budget;
 mod mixed;
 mod overhead;
@@ -23,6 +25,7 @@ mod server;
 mod storm;
 mod stub;
 
+pub use against::compare;
 use relay::Relay;
 pub use relay::serve as relay;
 use server::Place;
@@ -43,13 +46,9 @@ pub fn measure() -> Result<()> {
 /// Measures in this process, which is meant to be bound to a core already. `only` names some of the figures,
 /// which are not written unless `--write` is among them.
 pub fn measure_here(only: &[&str]) -> Result<()> {
-    let work = std::env::temp_dir().join(format!("lorekeep-gateway-{}", std::process::id()));
-    std::fs::create_dir_all(&work)?;
     let raised = raise();
     let before = load()?;
-    let outcome = figures(&work, only);
-    std::fs::remove_dir_all(&work)?;
-    let mut figures = outcome?;
+    let mut figures = in_folder(|work| figures(work, only))?;
     figures["raised"] = json!(raised);
     figures["load_before"] = json!(before);
     figures["load_after"] = json!(load()?);
@@ -58,6 +57,15 @@ pub fn measure_here(only: &[&str]) -> Result<()> {
         return Ok(());
     }
     write("gateway", &figures, &page::page(&figures)?)
+}
+
+/// Has `work` done in a folder of its own, which is removed afterwards.
+fn in_folder<T>(work: impl FnOnce(&Path) -> Result<T>) -> Result<T> {
+    let folder = std::env::temp_dir().join(format!("lorekeep-gateway-{}", std::process::id()));
+    std::fs::create_dir_all(&folder)?;
+    let outcome = work(&folder);
+    std::fs::remove_dir_all(&folder)?;
+    outcome
 }
 
 fn figures(work: &Path, only: &[&str]) -> Result<Value> {

@@ -14,13 +14,13 @@ use super::wire::{Wire, post};
 /// Turns of each side.
 const ROUNDS: usize = 5;
 /// Requests per second whose overhead is told.
-const RATE: u64 = 1_000;
+pub const RATE: u64 = 1_000;
 /// Streams per second: each is a dozen events.
 const STREAM_RATE: u64 = 200;
 const STEPS: [u64; 8] = [1_000, 2_000, 3_000, 4_000, 5_000, 6_000, 7_000, 8_000];
 /// The time that a load may take before it counts as too much, in ms.
 const BOUND_MS: f64 = 5.0;
-const CONNECTIONS: usize = 64;
+pub const CONNECTIONS: usize = 64;
 
 const DIRECT: &str = "/v1/chat/completions";
 const THROUGH: &str = "/v1/ask";
@@ -39,6 +39,11 @@ pub fn through(script: &str, streamed: bool, id: &str) -> Vec<u8> {
     post(THROUGH, &format!("x-request-id: {id}\r\n"), &body.to_string())
 }
 
+/// The script of a call whose answer comes after so many ms.
+pub fn question(delay_ms: u64) -> String {
+    format!("id=call delay={delay_ms} Who was the first director of the observatory, and when was it founded?")
+}
+
 /// Asks a while without timing.
 pub fn warm(server: &Server) -> Result<()> {
     let request = through("id=warm", false, "bench");
@@ -47,15 +52,15 @@ pub fn warm(server: &Server) -> Result<()> {
     Ok(())
 }
 
-fn whole(request: &[u8], wire: &mut Wire) -> Result<Option<Instant>> {
+/// Asks and reads the answer; the moment of its end if all went well.
+pub fn whole(request: &[u8], wire: &mut Wire) -> Result<Option<Instant>> {
     let (status, _) = wire.ask(request)?;
     Ok((status == 200).then(Instant::now))
 }
 
 /// Medians of what is added to whole answers at a constant rate, with the upstream answering after `delay_ms`.
 pub fn whole_answers(stub: &Stub, server: &Server, relay: &Relay, delay_ms: u64) -> Result<Value> {
-    let script =
-        format!("id=call delay={delay_ms} Who was the first director of the observatory, and when was it founded?");
+    let script = question(delay_ms);
     let (direct, through) = (direct(&script, false), through(&script, false, "bench"));
     let pace = Pace { rate: RATE, seconds: 5, connections: CONNECTIONS };
     let mut rounds = Rounds::default();
@@ -134,8 +139,8 @@ pub fn piece_text(event: &str) -> Option<String> {
 
 /// Loads that grow until answers take too long.
 pub fn throughput(stub: &Stub, server: &Server) -> Result<(Vec<Value>, u64)> {
-    let script = "id=call Who was the first director of the observatory, and when was it founded?";
-    let (direct, through) = (direct(script, false), through(script, false, "bench"));
+    let script = question(0);
+    let (direct, through) = (direct(&script, false), through(&script, false, "bench"));
     let (mut rows, mut best) = (Vec::new(), 0);
     for rate in STEPS {
         let pace = Pace { rate, seconds: 4, connections: CONNECTIONS };
@@ -191,7 +196,8 @@ impl Rounds {
     }
 }
 
-fn median(values: impl Iterator<Item = f64>) -> f64 {
+/// The middle value; 0 of none.
+pub fn median(values: impl Iterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.collect();
     values.sort_by(f64::total_cmp);
     values.get(values.len() / 2).copied().unwrap_or_default()

@@ -43,11 +43,14 @@ impl Place {
         Ok(Self { folder, port })
     }
 
-    /// Starts the server on the first core.
+    /// Starts the server of the same build as this program, on the first core.
     pub fn start(&self) -> Result<Server> {
+        self.start_build(&std::env::current_exe()?.with_file_name("lorekeep"))
+    }
+
+    /// Starts the server of another build.
+    pub fn start_build(&self, binary: &Path) -> Result<Server> {
         let mut command = Command::new("taskset");
-        // Of the same build as this program.
-        let binary = std::env::current_exe()?.with_file_name("lorekeep");
         command.args(["-c", "0"]).arg(binary).arg("--data").arg(self.folder.join("data"));
         command.args(["serve", "--port", &self.port.to_string()]).current_dir(&self.folder);
         command.env("RUST_LOG", "error").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -64,6 +67,18 @@ impl Server {
         self.child.kill()?;
         self.child.wait()?;
         Ok(())
+    }
+
+    /// Processor time that all its threads took so far, in ns.
+    pub fn processor_ns(&self) -> Result<u64> {
+        let threads = std::fs::read_dir(format!("/proc/{}/task", self.child.id()))?;
+        let mut ns = 0;
+        for thread in threads {
+            // The first number of three; a thread may have ended meanwhile.
+            let text = std::fs::read_to_string(thread?.path().join("schedstat")).unwrap_or_default();
+            ns += text.split(' ').next().and_then(|number| number.parse::<u64>().ok()).unwrap_or_default();
+        }
+        Ok(ns)
     }
 
     /// What a path answers, as JSON.
