@@ -1,10 +1,11 @@
 //! Calls in the file: opened, closed or lost as it was decided.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use lorekeep_types::{BudgetWindow, CALL_LOST, CallNumber, Closing, ModelId, Opening, WorkspaceName};
-use rusqlite::{Connection, OptionalExtension, Row, named_params};
+use rusqlite::{Connection, OptionalExtension, Row, Statement, ToSql};
 
 use super::budgets;
 use super::record::{Change, Charge, Record};
@@ -14,17 +15,53 @@ use crate::error::{Result, StoreError};
 /// More tokens than any call takes: keeps a wrong figure from breaking the sums.
 const MOST_TOKENS: u64 = 1_000_000_000_000;
 
-const INSERT: &str = "INSERT OR IGNORE INTO calls (id, state, opened_at, lease_until, request, provider, model, operation, \
-    workspace, principal, streamed, estimate, reserved, status) VALUES (:id, 'open', :opened_at, :lease_until, :request, \
-    :provider, :model, :operation, :workspace, :principal, :streamed, :estimate, :reserved, 'open')";
+/// What is known of a call when it is opened, and the parameters it is written with.
+macro_rules! opening {
+    () => {
+        "id, opened_at, lease_until, request, provider, model, operation, workspace, principal, streamed, estimate, reserved"
+    };
+    (values) => {
+        "?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12"
+    };
+}
 
-const UPDATE: &str = "UPDATE calls SET state = 'closed', closed_at = :closed_at, charged = :charged, \
-    status = :status, prompt = :prompt, completion = :completion, cached = :cached, cache_written = :cache_written, \
-    reasoning = :reasoning, searches = :searches, estimated = :estimated, reported_cost = :reported_cost, \
-    cost = :cost, finish = :finish, total_ms = :total_ms, api_ms = :api_ms, first_token_ms = :first_token_ms, \
-    retries = :retries, fallback_from = :fallback_from, fallback_reason = :fallback_reason, \
-    cache_hit = :cache_hit, saved_tokens = :saved_tokens, saved_cost = :saved_cost, \
-    provider_model = :provider_model WHERE id = :id";
+/// What is known of it when it has ended.
+macro_rules! ending {
+    () => {
+        "closed_at, charged, status, prompt, completion, cached, cache_written, reasoning, searches, estimated, \
+         reported_cost, cost, finish, total_ms, api_ms, first_token_ms, retries, fallback_from, fallback_reason, \
+         cache_hit, saved_tokens, saved_cost, provider_model"
+    };
+    (values) => {
+        "?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35"
+    };
+}
+
+/// The first parameter of an ending.
+const ENDING: usize = 13;
+
+const INSERT: &str = concat!(
+    "INSERT OR IGNORE INTO calls (state, status, ",
+    opening!(),
+    ") VALUES ('open', 'open', ",
+    opening!(values),
+    ")"
+);
+
+const UPDATE: &str =
+    concat!("UPDATE calls SET state = 'closed', (", ending!(), ") = (", ending!(values), ") WHERE id = ?1");
+
+const INSERT_ENDED: &str = concat!(
+    "INSERT OR IGNORE INTO calls (state, ",
+    opening!(),
+    ", ",
+    ending!(),
+    ") VALUES ('closed', ",
+    opening!(values),
+    ", ",
+    ending!(values),
+    ")"
+);
 
 const LOSE: &str = "UPDATE calls SET state = 'lost', closed_at = ?2, charged = ?3, status = ?4 WHERE id = ?1";
 
@@ -66,15 +103,17 @@ fn counts_as(one: &Opening, other: &Opening) -> bool {
     spender(one) && BudgetWindow::Day.start_ms(one.at_ms) == BudgetWindow::Day.start_ms(other.at_ms)
 }
 
-/// Where changes are written: a transaction, and what counters have yet to be told of.
+/// Where changes are written: a transaction, what counters have yet to be told of, and the calls that were opened in it:
+/// most of them end in it, too, and are written once.
 pub(super) struct Desk<'t> {
     pub(super) sql: &'t Connection,
     sums: RefCell<Sums>,
+    fresh: RefCell<BTreeMap<i64, (Arc<Opening>, i64)>>,
 }
 
 impl<'t> Desk<'t> {
     pub(super) fn new(sql: &'t Connection) -> Self {
-        Self { sql, sums: RefCell::default() }
+        Self { sql, sums: RefCell::default(), fresh: RefCell::default() }
     }
 
     /// Writes a change.
@@ -82,17 +121,23 @@ impl<'t> Desk<'t> {
         match &record.change {
             Change::Began { scope, window, start } => budgets::begin(self.sql, scope, *window, *start),
             Change::Opened { number, opening, reserved } => {
-                if insert(self.sql, *number, opening, *reserved)? == 1 {
-                    self.sums.borrow_mut().add(opening, 0, *reserved);
-                }
+                self.fresh.borrow_mut().insert(*number, (Arc::clone(opening), *reserved));
                 Ok(())
             }
             Change::Closed { number, opening, closing, charge } => {
-                record_end(self.sql, *number, closing, charge.charged)?;
+                let fresh = self.fresh.borrow_mut().remove(number);
+                let end = (closing.as_ref(), charge.charged);
+                match fresh {
+                    Some((opening, reserved)) if insert_ended(self.sql, *number, (&opening, reserved), end)? == 1 => {
+                        self.sums.borrow_mut().add(&opening, 0, reserved);
+                    }
+                    _ => record_end(self.sql, *number, end)?,
+                }
                 self.charge(opening, *charge);
                 Ok(())
             }
             Change::Lost { number, opening, at_ms, charge } => {
+                self.insert_fresh()?;
                 self.sql.prepare_cached(LOSE)?.execute((number, at_ms, charge.charged, CALL_LOST))?;
                 self.charge(opening, *charge);
                 Ok(())
@@ -105,8 +150,19 @@ impl<'t> Desk<'t> {
         self.sums.borrow_mut().add(opening, charge.settled(), -charge.released);
     }
 
-    /// Tells counters what has been written; to be done before they are read, and before a commit.
+    /// Writes the calls that were opened and have not ended.
+    fn insert_fresh(&self) -> Result<()> {
+        for (number, (opening, reserved)) in std::mem::take(&mut *self.fresh.borrow_mut()) {
+            if insert(self.sql, number, &opening, reserved)? == 1 {
+                self.sums.borrow_mut().add(&opening, 0, reserved);
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what has to be there before anything is read, and before a commit.
     pub(super) fn settle(&self) -> Result<()> {
+        self.insert_fresh()?;
         for Sum { of, settled, reserved } in std::mem::take(&mut self.sums.borrow_mut().0) {
             budgets::book(self.sql, &of, settled, reserved)?;
         }
@@ -134,50 +190,85 @@ pub(super) fn last(sql: &Connection) -> Result<(i64, i64)> {
 }
 
 fn insert(sql: &Connection, number: i64, opening: &Opening, reserved: i64) -> Result<usize> {
-    Ok(sql.prepare_cached(INSERT)?.execute(named_params! {
-        ":id": number,
-        ":opened_at": opening.at_ms,
-        ":lease_until": opening.at_ms.saturating_add(opening.lease_ms),
-        ":request": opening.request_id,
-        ":provider": opening.model.provider,
-        ":model": opening.model.model,
-        ":operation": opening.operation,
-        ":workspace": opening.workspace.as_str(),
-        ":principal": opening.principal,
-        ":streamed": opening.streamed,
-        ":estimate": opening.estimate.map(money),
-        ":reserved": reserved,
-    })?)
+    let mut statement = sql.prepare_cached(INSERT)?;
+    bind_opening(&mut statement, number, opening, reserved)?;
+    Ok(statement.raw_execute()?)
 }
 
-fn record_end(sql: &Connection, number: i64, closing: &Closing, charged: i64) -> Result<()> {
+/// A call that was opened and ended within one transaction.
+fn insert_ended(
+    sql: &Connection,
+    number: i64,
+    (opening, reserved): (&Opening, i64),
+    end: (&Closing, i64),
+) -> Result<usize> {
+    let mut statement = sql.prepare_cached(INSERT_ENDED)?;
+    bind_opening(&mut statement, number, opening, reserved)?;
+    bind_ending(&mut statement, end)?;
+    Ok(statement.raw_execute()?)
+}
+
+fn record_end(sql: &Connection, number: i64, end: (&Closing, i64)) -> Result<()> {
+    let mut statement = sql.prepare_cached(UPDATE)?;
+    bind(&mut statement, 1, &[&number])?;
+    bind_ending(&mut statement, end)?;
+    statement.raw_execute()?;
+    Ok(())
+}
+
+fn bind_opening(statement: &mut Statement<'_>, number: i64, opening: &Opening, reserved: i64) -> Result<()> {
+    let values: [&dyn ToSql; ENDING - 1] = [
+        &number,
+        &opening.at_ms,
+        &opening.at_ms.saturating_add(opening.lease_ms),
+        &opening.request_id,
+        &opening.model.provider,
+        &opening.model.model,
+        &opening.operation,
+        &opening.workspace.as_str(),
+        &opening.principal,
+        &opening.streamed,
+        &opening.estimate.map(money),
+        &reserved,
+    ];
+    bind(statement, 1, &values)
+}
+
+fn bind_ending(statement: &mut Statement<'_>, (closing, charged): (&Closing, i64)) -> Result<()> {
     let usage = &closing.usage;
-    sql.prepare_cached(UPDATE)?.execute(named_params! {
-        ":id": number,
-        ":closed_at": closing.at_ms,
-        ":charged": charged,
-        ":status": closing.status,
-        ":prompt": tokens(usage.prompt),
-        ":completion": tokens(usage.completion),
-        ":cached": tokens(usage.cached),
-        ":cache_written": tokens(usage.cache_written),
-        ":reasoning": tokens(usage.reasoning),
-        ":searches": tokens(usage.searches),
-        ":estimated": usage.estimated,
-        ":reported_cost": usage.reported_cost.map(money),
-        ":cost": closing.cost.map(money),
-        ":finish": closing.finish,
-        ":total_ms": closing.total_ms,
-        ":api_ms": closing.api_ms,
-        ":first_token_ms": closing.first_token_ms,
-        ":retries": closing.retries,
-        ":fallback_from": closing.fallback_from.as_ref().map(ToString::to_string),
-        ":fallback_reason": closing.fallback_reason,
-        ":cache_hit": closing.cache_hit,
-        ":saved_tokens": tokens(closing.saved.tokens),
-        ":saved_cost": money(closing.saved.cost),
-        ":provider_model": closing.provider_model,
-    })?;
+    let values: [&dyn ToSql; 23] = [
+        &closing.at_ms,
+        &charged,
+        &closing.status,
+        &tokens(usage.prompt),
+        &tokens(usage.completion),
+        &tokens(usage.cached),
+        &tokens(usage.cache_written),
+        &tokens(usage.reasoning),
+        &tokens(usage.searches),
+        &usage.estimated,
+        &usage.reported_cost.map(money),
+        &closing.cost.map(money),
+        &closing.finish,
+        &closing.total_ms,
+        &closing.api_ms,
+        &closing.first_token_ms,
+        &closing.retries,
+        &closing.fallback_from.as_ref().map(ToString::to_string),
+        &closing.fallback_reason,
+        &closing.cache_hit,
+        &tokens(closing.saved.tokens),
+        &money(closing.saved.cost),
+        &closing.provider_model,
+    ];
+    bind(statement, ENDING, &values)
+}
+
+/// Gives parameters their values, from number `first` on.
+fn bind(statement: &mut Statement<'_>, first: usize, values: &[&dyn ToSql]) -> Result<()> {
+    for (place, value) in (first..).zip(values) {
+        statement.raw_bind_parameter(place, value)?;
+    }
     Ok(())
 }
 

@@ -152,6 +152,7 @@ fn take_over(connection: &mut Connection, journal: Option<&Journal>, now_ms: i64
         desk.write(&record)?;
         place = record.place;
     }
+    desk.settle()?;
     for change in calls::left_open(&transaction, now_ms)? {
         place += 1;
         desk.write(&Record { place, change })?;

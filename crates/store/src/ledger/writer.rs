@@ -17,8 +17,9 @@ use super::record::{Change, Record};
 use crate::error::{Result, StoreError};
 use crate::truth::connection::Place;
 
-/// How long records wait for company: each group is one commit.
-const PATIENCE: Duration = Duration::from_millis(5);
+/// How long records wait for company: each group is one commit, and a call that began and ended meanwhile one row written
+/// once.
+const PATIENCE: Duration = Duration::from_millis(25);
 
 /// How long the thread waits after a failure before it tries again.
 const PAUSE: Duration = Duration::from_secs(1);
