@@ -1,7 +1,7 @@
 //! What recorded usage suggests: the judgements of the timing and cost analysers that Lorekeep replaces, on the
 //! ledger's sums per operation.
 
-use lorekeep_types::{UsageReport, UsageRow, usd};
+use lorekeep_types::{Answered, EMBED_OPERATION, UsageReport, UsageRow, usd};
 
 /// Above these a mean or a spread of times is worth a word, in milliseconds.
 const SLOW_MS: f64 = 5_000.0;
@@ -11,13 +11,10 @@ const SLOW_OPERATION_MS: f64 = 10_000.0;
 const DEAR_ANSWER: i64 = 100_000_000;
 /// A larger share of failures.
 const MANY_FAILURES: f64 = 0.05;
+/// Texts per second below which vectors are made slowly.
+const SLOW_TEXTS: f64 = 10.0;
 /// Fewer calls say nothing.
 const LEAST_CALLS: u64 = 5;
-
-/// The operation whose calls make vectors.
-const EMBED: &str = "embed";
-/// The operation whose calls answer questions.
-const ANSWER: &str = "answer";
 
 /// Suggestions on a report by operation, each one sentence that names the figure it rests on.
 #[must_use]
@@ -36,7 +33,8 @@ pub fn advise(report: &UsageReport) -> Vec<String> {
     }
     let spoken = report.rows.iter().filter(|row| row.calls >= LEAST_CALLS);
     advice.extend(spoken.flat_map(of_operation));
-    let embedding: i64 = rows(report, EMBED).map(|row| row.cost).sum();
+    advice.extend(of_answers(report.answered));
+    let embedding: i64 = report.rows.iter().filter(|row| row.key == EMBED_OPERATION).map(|row| row.cost).sum();
     let others = total.cost - embedding;
     if embedding > others && others > 0 {
         let (embedding, others) = (usd(embedding), usd(others));
@@ -61,11 +59,14 @@ pub fn advise(report: &UsageReport) -> Vec<String> {
     advice
 }
 
-fn rows<'a>(report: &'a UsageReport, operation: &'a str) -> impl Iterator<Item = &'a UsageRow> {
-    report.rows.iter().filter(move |row| row.key == operation)
+/// What a question costs with all that is asked of models for it.
+fn of_answers(answered: Answered) -> Option<String> {
+    let each = answered.each().filter(|each| answered.requests >= LEAST_CALLS && *each > DEAR_ANSWER)?;
+    let each = usd(each);
+    Some(format!("an answer costs {each} USD on average, all calls for it: try a cheaper model or fewer passages"))
 }
 
-#[expect(clippy::cast_precision_loss, reason = "shares of counts; the last digits do not matter")]
+#[expect(clippy::cast_precision_loss, reason = "ratios of counts; the last digits do not matter")]
 fn of_operation(row: &UsageRow) -> Vec<String> {
     let mut advice = Vec::new();
     let name = &row.key;
@@ -79,9 +80,10 @@ fn of_operation(row: &UsageRow) -> Vec<String> {
             failed * 100.0
         ));
     }
-    let each = row.cost / i64::try_from(row.calls).unwrap_or(i64::MAX).max(1);
-    if name == ANSWER && each > DEAR_ANSWER {
-        advice.push(format!("an answer costs {} USD on average: try a cheaper model or fewer passages", usd(each)));
+    // Calls that a cache answered made no vectors.
+    let speed = row.texts as f64 * 1e3 / row.api_ms;
+    if name == EMBED_OPERATION && row.texts > 0 && speed < SLOW_TEXTS {
+        advice.push(format!("vectors are made at {speed:.1} texts/s: use larger batches or a faster embedding model"));
     }
     advice
 }
@@ -95,7 +97,7 @@ mod tests {
     }
 
     fn report(rows: Vec<UsageRow>, total: UsageRow) -> UsageReport {
-        UsageReport { rows, total }
+        UsageReport { rows, total, answered: Answered::default() }
     }
 
     #[test]
@@ -107,12 +109,21 @@ mod tests {
     #[test]
     fn slow_uneven_dear_and_failing_calls_are_named() {
         let answer = UsageRow { avg_ms: 12_000.0, failed: 6, cost: 15_000_000_000, ..row("answer", 100) };
-        let embed = UsageRow { cost: 20_000_000_000, ..row("embed", 10) };
+        let embed = UsageRow { cost: 20_000_000_000, texts: 320, api_ms: 80_000.0, ..row("embed", 10) };
         let total =
             UsageRow { avg_ms: 6_000.0, std_dev_ms: 2_500.0, cost: 35_000_000_000, unknown_calls: 3, ..row("", 110) };
-        let advice = advise(&report(vec![answer, embed], total));
-        let expected =
-            ["6.0 s on average", "2.5 s", "`answer` takes 12.0 s", "6 % of", "0.15 USD", "20.00 USD", "3 calls"];
+        let answered = Answered { requests: 100, cost: 15_000_000_000 };
+        let advice = advise(&UsageReport { answered, ..report(vec![answer, embed], total) });
+        let expected = [
+            "6.0 s on average",
+            "2.5 s",
+            "`answer` takes 12.0 s",
+            "6 % of",
+            "4.0 texts/s",
+            "0.15 USD",
+            "20.00 USD",
+            "3 calls",
+        ];
         assert_eq!(advice.len(), expected.len(), "{advice:#?}");
         for (line, part) in advice.iter().zip(expected) {
             assert!(line.contains(part), "{line} lacks {part}");

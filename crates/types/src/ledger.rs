@@ -82,6 +82,9 @@ pub struct Closing {
     pub status: String,
     /// What it took.
     pub usage: TokenUsage,
+    /// Texts that were embedded or ranked; 0 for a call of another kind.
+    #[serde(default)]
+    pub texts: u64,
     /// What it cost, nano-USD. `None` means unknown: budgets are then charged what was reserved. A call that
     /// never reached the provider, or that a cache answered, cost `Some(0)`.
     pub cost: Option<i64>,
@@ -124,6 +127,7 @@ impl Closing {
             at_ms,
             status: status.into(),
             usage: TokenUsage::default(),
+            texts: 0,
             cost: Some(0),
             finish: None,
             total_ms: 0.0,

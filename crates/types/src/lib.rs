@@ -59,8 +59,8 @@ pub use ledger::budget::{
     day_name,
 };
 pub use ledger::report::{
-    CallPage, CallRow, MOST_CALLS, Times, UsageFilter, UsageKey, UsageQuery, UsageReport, UsageRow, price_drift,
-    tokens_per_second, usd,
+    ANSWER_OPERATION, Answered, CallPage, CallRow, EMBED_OPERATION, MOST_CALLS, Times, UsageFilter, UsageKey,
+    UsageQuery, UsageReport, UsageRow, price_drift, tokens_per_second, usd,
 };
 pub use ledger::{Admission, CALL_CANCELLED, CALL_LOST, CALL_OK, CallNumber, Closing, Ledger, Opening, Saved};
 pub use model::{EmbeddingModel, EmbeddingModelId, TokenCounter, Vector};

@@ -67,13 +67,14 @@ impl Gateway {
         ledger: Arc<dyn Ledger>,
         clock: Arc<dyn Clock>,
     ) -> Result<Self> {
-        ledger.set_budgets(settings.budgets.clone())?;
         let provider = |one: &ProviderSettings| (one.name.clone(), Provider::new(one, &settings));
         let providers = settings.providers.iter().map(provider).collect();
         let gateway = Self { settings, providers, ledger, clock, kept: None, state: Mutex::default() };
         for (role, models) in &gateway.settings.roles {
             gateway.check_role(*role, models)?;
         }
+        // Only now that nothing else can keep these settings from being taken over.
+        gateway.ledger.set_budgets(gateway.settings.budgets.clone())?;
         for (role, models) in set {
             match gateway.check_role(role, &models) {
                 Ok(()) => drop(gateway.state().set.insert(role, models)),

@@ -48,7 +48,7 @@ impl GuardedTranscription {
         // How much a model hears of a recording before it fails is not known; its words are all that is counted.
         let attempt = || self.model.transcribe(call, recording);
         let (transcript, running) = self.guard.attempts(call, running, || 0, attempt).await?;
-        let outcome = Outcome { usage: transcript.usage, finish: None, model: Some(transcript.model.clone()) };
+        let outcome = Outcome { usage: transcript.usage, model: Some(transcript.model.clone()), ..Outcome::default() };
         running.entry.close("ok", outcome);
         Ok(transcript)
     }

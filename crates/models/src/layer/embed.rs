@@ -57,7 +57,8 @@ impl GuardedEmbed {
         let attempt = || self.model.embed(call, texts, kind);
         let (embedded, running) = self.guard.attempts(call, running, || count_texts(texts), attempt).await?;
         let model = Some(embedded.model.clone());
-        let cost = running.entry.close("ok", Outcome { usage: embedded.usage, finish: None, model });
+        let cost =
+            running.entry.close("ok", Outcome { usage: embedded.usage, finish: None, model, texts: texts.len() });
         Ok((embedded, cost))
     }
 

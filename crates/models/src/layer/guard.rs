@@ -336,6 +336,7 @@ impl GuardedChat {
             usage: completion.usage,
             finish: Some(completion.finish.clone()),
             model: Some(completion.model.clone()),
+            texts: 0,
         };
         completion.cost = running.entry.close("ok", outcome);
         Ok(completion)
@@ -411,6 +412,7 @@ impl Metered {
                     usage: completion.usage,
                     finish: Some(completion.finish.clone()),
                     model: Some(completion.model.clone()),
+                    texts: 0,
                 };
                 if let Some(running) = self.taken() {
                     completion.cost = running.entry.close("ok", outcome);
@@ -509,7 +511,7 @@ impl GuardedRerank {
             .attempts(call, running, || count_texts(texts), || self.model.rerank(call, query, texts, top_n))
             .await?;
         let model = Some(reranked.model.clone());
-        running.entry.close("ok", Outcome { usage: reranked.usage, finish: None, model });
+        running.entry.close("ok", Outcome { usage: reranked.usage, finish: None, model, texts: texts.len() });
         Ok(reranked)
     }
 }

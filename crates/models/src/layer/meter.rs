@@ -49,6 +49,8 @@ pub struct Outcome {
     pub finish: Option<FinishReason>,
     /// The model as the provider names it.
     pub model: Option<String>,
+    /// Texts that were embedded or ranked.
+    pub texts: usize,
 }
 
 impl Meter {
@@ -223,6 +225,7 @@ impl Entry {
             at_ms: self.meter.clock.now_ms(),
             status: status.to_owned(),
             usage,
+            texts: outcome.texts as u64,
             cost,
             finish: outcome.finish.map(|finish| finish.name().to_owned()),
             total_ms,

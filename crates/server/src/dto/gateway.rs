@@ -117,6 +117,10 @@ pub struct UsageAnswer {
     pub rows: Vec<UsageSum>,
     /// All together.
     pub total: UsageSum,
+    /// Questions that a model answered.
+    pub answers: u64,
+    /// USD that one of them took on average, with all calls that were made for it; `null` without any.
+    pub cost_per_answer_usd: Option<f64>,
     /// What the figures suggest.
     pub advice: Vec<String>,
 }
@@ -148,6 +152,8 @@ pub struct UsageSum {
     pub cached_tokens: u64,
     /// Part of the tokens written that is hidden reasoning.
     pub reasoning_tokens: u64,
+    /// Texts that were embedded or ranked.
+    pub texts: u64,
     /// Calls whose tokens were estimated.
     pub estimated_calls: u64,
     /// USD; `null` when the price of any call is unknown.
@@ -203,16 +209,26 @@ pub struct CallRecord {
     pub total_tokens: u64,
     /// Part read from a provider's cache.
     pub cached_tokens: u64,
+    /// Part written into a provider's cache.
+    pub cache_written_tokens: u64,
     /// Part written as hidden reasoning.
     pub reasoning_tokens: u64,
+    /// Searches of the web.
+    pub searches: u64,
+    /// Texts that were embedded or ranked.
+    pub texts: u64,
     /// Whether tokens were estimated.
     pub estimated: bool,
     /// USD; `null` when the price is unknown.
     pub cost_usd: Option<f64>,
+    /// USD as the provider says; `null` when it says nothing.
+    pub reported_cost_usd: Option<f64>,
     /// What budgets were charged, USD: the cost, or what was reserved where the cost is not known; `null` while open.
     pub charged_usd: Option<f64>,
     /// Why the model stopped.
     pub finish: Option<String>,
+    /// The model as the provider names it.
+    pub provider_model: Option<String>,
     /// Milliseconds from beginning to end.
     pub total_ms: Option<f64>,
     /// Part of it at the provider.
@@ -244,6 +260,10 @@ pub struct UsageExport {
     pub summary: UsageSum,
     /// Sums per operation.
     pub operations: Vec<UsageSum>,
+    /// Questions that a model answered.
+    pub answers: u64,
+    /// USD that one of them took on average, with all calls that were made for it; `null` without any.
+    pub cost_per_answer_usd: Option<f64>,
     /// What the figures suggest.
     pub advice: Vec<String>,
     /// The calls, oldest first.
@@ -390,6 +410,7 @@ impl From<UsageRow> for UsageSum {
             completion_tokens: row.completion,
             cached_tokens: row.cached,
             reasoning_tokens: row.reasoning,
+            texts: row.texts,
             estimated_calls: row.estimated_calls,
             unpriced_calls: row.unknown_calls,
             total_ms: row.total_ms,
@@ -409,6 +430,11 @@ pub(crate) fn sums(report: UsageReport) -> (Vec<UsageSum>, UsageSum) {
     (report.rows.into_iter().map(Into::into).collect(), report.total.into())
 }
 
+/// Questions that were answered, and what one took in USD on average.
+pub(crate) fn answered(report: &UsageReport) -> (u64, Option<f64>) {
+    (report.answered.requests, report.answered.each().map(usd))
+}
+
 impl From<CallRow> for CallRecord {
     fn from(row: CallRow) -> Self {
         Self {
@@ -426,11 +452,16 @@ impl From<CallRow> for CallRecord {
             completion_tokens: row.usage.completion,
             total_tokens: row.usage.total(),
             cached_tokens: row.usage.cached,
+            cache_written_tokens: row.usage.cache_written,
             reasoning_tokens: row.usage.reasoning,
+            searches: row.usage.searches,
+            texts: row.texts,
             estimated: row.usage.estimated,
             cost_usd: row.cost.map(usd),
+            reported_cost_usd: row.usage.reported_cost.map(usd),
             charged_usd: row.charged.map(usd),
             finish: row.finish,
+            provider_model: row.provider_model,
             total_ms: row.total_ms,
             api_ms: row.api_ms,
             first_token_ms: row.first_token_ms,

@@ -23,11 +23,11 @@ pub use document::{
     Added, AddedDocument, Chunk, Chunks, Counts, Deleted, Document, DocumentProblem, DocumentText, Documents, Heading,
     IdsBody, Page, TagsBody, TextDocument, TextDocuments, UploadForm,
 };
-pub(crate) use gateway::sums;
 pub use gateway::{
     Budget, Budgets, CallRecord, Gateway, ModelState, Provider, RoleBody, TestBody, Trial, UsageAnswer, UsageExport,
     UsageSum,
 };
+pub(crate) use gateway::{answered, sums};
 pub use graph::{
     Entities, Entity, EntityPage, Evidence, Graph, GraphBuild, GraphBuildRequest, GraphPlan, GraphStats, Passage,
     Relation,

@@ -49,9 +49,11 @@ pub(crate) async fn usage(State(app): State<Shared>, Args(args): Args<UsageArgs>
         Ok((ledger.usage(&query)?, operations))
     })
     .await?;
+    let (answers, cost_per_answer_usd) = dto::answered(&report);
     let (rows, total) = dto::sums(report);
     let by = args.by.unwrap_or_else(|| "day".to_owned());
-    Ok(Json(dto::UsageAnswer { by, since, until, rows, total, advice: advise(&operations) }))
+    let advice = advise(&operations);
+    Ok(Json(dto::UsageAnswer { by, since, until, rows, total, answers, cost_per_answer_usd, advice }))
 }
 
 /// The history of calls, oldest first, with its sums.
@@ -66,12 +68,15 @@ pub(crate) async fn export(
     let query = args.query(&app, UsageKey::Operation)?;
     let (report, history) = reading(&app, move |ledger| Ok((ledger.usage(&query)?, history(ledger, &query)?))).await?;
     let advice = advise(&report);
+    let (answers, cost_per_answer_usd) = dto::answered(&report);
     let (operations, summary) = dto::sums(report);
     let truncated = history.len() >= MOST_EXPORTED;
     Ok(Json(dto::UsageExport {
         export_timestamp: rfc3339(app.state.clock.now_ms()),
         summary,
         operations,
+        answers,
+        cost_per_answer_usd,
         advice,
         call_history: history,
         truncated,

@@ -18,5 +18,6 @@ mod model_server;
 mod page;
 mod server;
 mod support;
+mod usage;
 mod workspaces;
 mod written;

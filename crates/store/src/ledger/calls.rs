@@ -30,10 +30,10 @@ macro_rules! ending {
     () => {
         "closed_at, charged, status, prompt, completion, cached, cache_written, reasoning, searches, estimated, \
          reported_cost, cost, finish, total_ms, api_ms, first_token_ms, retries, fallback_from, fallback_reason, \
-         cache_hit, saved_tokens, saved_cost, provider_model"
+         cache_hit, saved_tokens, saved_cost, provider_model, texts"
     };
     (values) => {
-        "?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35"
+        "?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21, ?22, ?23, ?24, ?25, ?26, ?27, ?28, ?29, ?30, ?31, ?32, ?33, ?34, ?35, ?36"
     };
 }
 
@@ -236,7 +236,7 @@ fn bind_opening(statement: &mut Statement<'_>, number: i64, opening: &Opening, r
 
 fn bind_ending(statement: &mut Statement<'_>, (closing, charged): (&Closing, i64)) -> Result<()> {
     let usage = &closing.usage;
-    let values: [&dyn ToSql; 23] = [
+    let values: [&dyn ToSql; 24] = [
         &closing.at_ms,
         &charged,
         &closing.status,
@@ -260,6 +260,7 @@ fn bind_ending(statement: &mut Statement<'_>, (closing, charged): (&Closing, i64
         &tokens(closing.saved.tokens),
         &money(closing.saved.cost),
         &closing.provider_model,
+        &tokens(closing.texts),
     ];
     bind(statement, ENDING, &values)
 }

@@ -63,6 +63,7 @@ const FORMAT: Format = Format {
         include_str!("schema/0002.sql"),
         include_str!("schema/0003.sql"),
         include_str!("schema/0004.sql"),
+        include_str!("schema/0005.sql"),
     ],
 };
 

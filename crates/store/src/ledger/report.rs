@@ -1,10 +1,10 @@
 //! What is read from the ledger: sums over calls, and the calls.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use lorekeep_types::{
-    CALL_OK, CallNumber, CallPage, CallRow, MOST_CALLS, ModelId, Saved, Times, TokenUsage, UsageKey, UsageQuery,
-    UsageReport, UsageRow, day_name, tokens_per_second,
+    ANSWER_OPERATION, Answered, CALL_OK, CallNumber, CallPage, CallRow, MOST_CALLS, ModelId, Saved, Times, TokenUsage,
+    UsageKey, UsageQuery, UsageReport, UsageRow, day_name, tokens_per_second,
 };
 use rusqlite::{Connection, Row, params};
 
@@ -32,13 +32,34 @@ pub(super) fn usage(sql: &Connection, query: &UsageQuery) -> Result<UsageReport>
     ])?;
     let mut tallies: BTreeMap<String, Tally> = BTreeMap::new();
     let mut total = Tally::default();
+    let mut requests: HashMap<String, Request> = HashMap::new();
     while let Some(row) = rows.next()? {
         let call = call(row)?;
         tallies.entry(key(&call, query.by)).or_default().add(&call);
         total.add(&call);
+        requests.entry(call.request_id.clone()).or_default().add(&call);
     }
     let rows = tallies.into_iter().map(|(key, tally)| tally.finish(key)).collect();
-    Ok(UsageReport { rows, total: total.finish(String::new()) })
+    let answered =
+        requests.into_values().filter(|request| request.answers).fold(Answered::default(), |sum, request| Answered {
+            requests: sum.requests + 1,
+            cost: sum.cost.saturating_add(request.cost),
+        });
+    Ok(UsageReport { rows, total: total.finish(String::new()), answered })
+}
+
+/// The calls of one request.
+#[derive(Default)]
+struct Request {
+    answers: bool,
+    cost: i64,
+}
+
+impl Request {
+    fn add(&mut self, call: &CallRow) {
+        self.answers |= call.operation == ANSWER_OPERATION;
+        self.cost = self.cost.saturating_add(call.cost.unwrap_or(0));
+    }
 }
 
 /// A page of calls, oldest first.
@@ -81,6 +102,7 @@ impl Tally {
         sums.completion += usage.completion;
         sums.cached += usage.cached;
         sums.reasoning += usage.reasoning;
+        sums.texts += call.texts;
         sums.estimated_calls += u64::from(usage.estimated);
         match call.cost {
             Some(cost) => sums.cost = sums.cost.saturating_add(cost),
@@ -127,6 +149,7 @@ fn call(row: &Row<'_>) -> rusqlite::Result<CallRow> {
         charged: row.get("charged")?,
         status: row.get("status")?,
         usage: tokens(row)?,
+        texts: row.get("texts")?,
         cost: row.get("cost")?,
         finish: row.get("finish")?,
         total_ms: row.get("total_ms")?,

@@ -77,6 +77,8 @@ pub struct UsageRow {
     pub cached: u64,
     /// Part of `completion` that is hidden reasoning.
     pub reasoning: u64,
+    /// Texts that were embedded or ranked.
+    pub texts: u64,
     /// Calls with a figure that was counted here rather than reported.
     pub estimated_calls: u64,
     /// What the calls of known cost took, nano-USD.
@@ -143,6 +145,30 @@ pub struct UsageReport {
     pub rows: Vec<UsageRow>,
     /// All together.
     pub total: UsageRow,
+    /// The requests among them that wrote an answer.
+    pub answered: Answered,
+}
+
+/// The operation that writes the answer to a question.
+pub const ANSWER_OPERATION: &str = "answer";
+/// The operation that makes vectors.
+pub const EMBED_OPERATION: &str = "embed";
+
+/// Requests that called a model to write an answer, with all their calls: what a question costs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Answered {
+    /// How many.
+    pub requests: u64,
+    /// What all their calls of known cost took, nano-USD.
+    pub cost: i64,
+}
+
+impl Answered {
+    /// What one of them took on average, nano-USD; `None` without any.
+    #[must_use]
+    pub fn each(&self) -> Option<i64> {
+        i64::try_from(self.requests).ok().and_then(|requests| self.cost.checked_div(requests))
+    }
 }
 
 /// A window of the ledger.
@@ -189,6 +215,8 @@ pub struct CallRow {
     pub status: String,
     /// What it took.
     pub usage: TokenUsage,
+    /// Texts that were embedded or ranked.
+    pub texts: u64,
     /// What it cost, nano-USD; `None` when that is not known.
     pub cost: Option<i64>,
     /// Why the model stopped.
