@@ -166,7 +166,7 @@ fn exit_of_code(code: ErrorCode) -> Exit {
         ErrorCode::Upstream | ErrorCode::UpstreamUnavailable | ErrorCode::Timeout | ErrorCode::Busy => {
             Exit::Unreachable
         }
-        ErrorCode::BudgetExceeded => Exit::BudgetReached,
+        ErrorCode::BudgetExceeded | ErrorCode::BudgetWait => Exit::BudgetReached,
         ErrorCode::Cancelled => Exit::Interrupted,
         _ => Exit::Failed,
     }

@@ -42,23 +42,48 @@ struct Failure {
     message: String,
     hint: Option<String>,
     status: StatusCode,
+    /// Seconds.
+    retry_after: Option<u64>,
+}
+
+impl Failure {
+    fn of(error: &Error, status: Option<StatusCode>) -> Self {
+        let code = error.code();
+        let busy = (code == ErrorCode::Busy).then_some(1);
+        Self {
+            code,
+            message: error.message().to_owned(),
+            hint: error.remedy().map(str::to_owned),
+            status: status.unwrap_or_else(|| status_of(code)),
+            // Rounded up: whoever comes back then is not too early.
+            retry_after: error.retry_after().map(|wait| wait.as_millis().div_ceil(1_000) as u64).or(busy),
+        }
+    }
+
+    /// What happened and what to do about it.
+    fn whole(&self) -> String {
+        match &self.hint {
+            Some(hint) => format!("{}; {hint}", self.message),
+            None => self.message.clone(),
+        }
+    }
+
+    /// A response in the manner of a surface.
+    fn response(&self, mut headers: HeaderMap, media_type: &'static str, body: String) -> Response {
+        headers.extend(self.retry_after.map(|seconds| (RETRY_AFTER, HeaderValue::from(seconds))));
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
+        (self.status, headers, body).into_response()
+    }
 }
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let code = self.error.code();
-        let status = self.status.unwrap_or_else(|| status_of(code));
-        if status.is_server_error() {
+        let failure = Failure::of(&self.error, self.status);
+        if failure.status.is_server_error() {
             log(&self.error);
         }
-        let failure = Failure {
-            code,
-            message: self.error.message().to_owned(),
-            hint: self.error.remedy().map(str::to_owned),
-            status,
-        };
         let mut response = Response::new(Body::empty());
-        *response.status_mut() = status;
+        *response.status_mut() = failure.status;
         response.extensions_mut().insert(failure);
         response
     }
@@ -105,56 +130,40 @@ impl Manner {
         let Some(failure) = response.extensions_mut().remove::<Failure>() else { return response };
         let headers = std::mem::take(response.headers_mut());
         match self {
-            Self::LightRag => lightrag_body(&failure, request_id, headers),
+            Self::LightRag => lightrag_body(failure, request_id, headers),
             Self::OpenAi => openai_body(&failure, headers),
-            Self::Native => problem(&failure, request_id.to_owned(), headers),
+            Self::Native => {
+                let body = serde_json::to_string(&problem(&failure, request_id)).unwrap_or_default();
+                failure.response(headers, "application/problem+json", body)
+            }
         }
     }
 }
 
-fn openai_body(failure: &Failure, mut headers: HeaderMap) -> Response {
-    if failure.code == ErrorCode::Busy {
-        headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
-    }
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    let message = match &failure.hint {
-        Some(hint) => format!("{}; {hint}", failure.message),
-        None => failure.message.clone(),
-    };
-    let body = crate::compat::openai::failure(failure.status, failure.code, &message);
-    (failure.status, headers, body.to_string()).into_response()
-}
-
-fn problem(failure: &Failure, request_id: String, mut headers: HeaderMap) -> Response {
-    let code = failure.code;
-    if code == ErrorCode::Busy {
-        headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
-    }
-    let problem = problem_of(code, failure.status.as_u16(), &failure.message, failure.hint.clone(), request_id);
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-    (failure.status, headers, serde_json::to_string(&problem).unwrap_or_default()).into_response()
+fn openai_body(failure: &Failure, headers: HeaderMap) -> Response {
+    let body = crate::compat::openai::failure(failure.status, failure.code, &failure.whole());
+    failure.response(headers, "application/json", body.to_string())
 }
 
 /// The native error body (RFC 9457).
-pub(crate) fn problem_of(
-    code: ErrorCode,
-    status: u16,
-    detail: &str,
-    hint: Option<String>,
-    request_id: String,
-) -> Problem {
+pub(crate) fn problem_of(error: &Error, request_id: &str) -> Problem {
+    problem(&Failure::of(error, None), request_id)
+}
+
+fn problem(failure: &Failure, request_id: &str) -> Problem {
     Problem {
-        r#type: format!("https://lorekeep.dev/errors/{}", code.name()),
-        title: code.meaning().to_owned(),
-        status,
-        detail: detail.to_owned(),
-        code: code.name().to_owned(),
-        hint,
-        request_id,
+        r#type: format!("https://lorekeep.dev/errors/{}", failure.code.name()),
+        title: failure.code.meaning().to_owned(),
+        status: failure.status.as_u16(),
+        detail: failure.message.clone(),
+        code: failure.code.name().to_owned(),
+        hint: failure.hint.clone(),
+        retry_after_s: failure.retry_after,
+        request_id: request_id.to_owned(),
     }
 }
 
-fn lightrag_body(failure: &Failure, request_id: &str, mut headers: HeaderMap) -> Response {
+fn lightrag_body(mut failure: Failure, request_id: &str, headers: HeaderMap) -> Response {
     let detail = match (failure.code, failure.status) {
         (_, StatusCode::METHOD_NOT_ALLOWED) => "Method Not Allowed".to_owned(),
         (ErrorCode::Internal | ErrorCode::Storage | ErrorCode::Configuration, _) => {
@@ -163,16 +172,21 @@ fn lightrag_body(failure: &Failure, request_id: &str, mut headers: HeaderMap) ->
             format!("Internal server error (error_id: {id})")
         }
         (ErrorCode::Busy, _) => {
-            headers.insert(RETRY_AFTER, HeaderValue::from_static("30"));
+            failure.retry_after = Some(30);
             format!("Pipeline is at capacity: {}", failure.message)
         }
-        _ => match &failure.hint {
-            Some(hint) => format!("{}; {hint}", failure.message),
-            None => failure.message.clone(),
-        },
+        _ => failure.whole(),
     };
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    (failure.status, headers, json!({ "detail": detail }).to_string()).into_response()
+    failure.response(headers, "application/json", json!({ "detail": detail }).to_string())
+}
+
+/// What failed in a stream that has begun, as LightRAG's streams tell it: as far as it is the client's business, which is
+/// the kind of a failure, and the budget where one is the reason.
+pub(crate) fn failed_in_stream(error: &Error, request_id: &str) -> String {
+    let code = error.code();
+    tracing::error!(code = code.name(), request_id, "a streamed answer failed: {error}");
+    let reason = if code.is_of_budget() { error.message() } else { code.meaning() };
+    format!("{reason} ({}, request {request_id})", code.name())
 }
 
 /// The answer to a path that does not exist.

@@ -2,6 +2,7 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -48,13 +49,15 @@ pub enum ErrorCode {
     UpstreamUnavailable,
     /// A budget does not allow the work.
     BudgetExceeded,
+    /// A budget does not allow the work before its next window.
+    BudgetWait,
     /// A fault of this program.
     Internal,
 }
 
 impl ErrorCode {
     /// Every code, in order of declaration.
-    pub const ALL: [Self; 19] = [
+    pub const ALL: [Self; 20] = [
         Self::InvalidRequest,
         Self::Forbidden,
         Self::NotFound,
@@ -73,6 +76,7 @@ impl ErrorCode {
         Self::Upstream,
         Self::UpstreamUnavailable,
         Self::BudgetExceeded,
+        Self::BudgetWait,
         Self::Internal,
     ];
 
@@ -99,6 +103,7 @@ impl ErrorCode {
                 ("E-UPSTREAM-UNAVAILABLE", 503, true, "a needed service cannot be reached or is busy")
             }
             Self::BudgetExceeded => ("E-BUDGET", 402, false, "a budget does not allow the work"),
+            Self::BudgetWait => ("E-BUDGET-WAIT", 429, true, "a budget does not allow the work before its next window"),
             Self::Internal => ("E-INTERNAL", 500, false, "a fault of this program"),
         }
     }
@@ -121,6 +126,12 @@ impl ErrorCode {
         self.row().2
     }
 
+    /// Whether a budget is the reason.
+    #[must_use]
+    pub const fn is_of_budget(self) -> bool {
+        matches!(self, Self::BudgetExceeded | Self::BudgetWait)
+    }
+
     /// What the code means, in one line.
     #[must_use]
     pub const fn meaning(self) -> &'static str {
@@ -134,6 +145,7 @@ pub struct Error {
     code: ErrorCode,
     message: String,
     hint: Option<String>,
+    retry_after: Option<Duration>,
     source: Option<Box<dyn StdError + Send + Sync>>,
 }
 
@@ -141,7 +153,7 @@ impl Error {
     /// An error. `message` is lower case, names the thing, and has no final period.
     #[must_use]
     pub fn new(code: ErrorCode, message: impl Into<String>) -> Self {
-        Self { code, message: message.into(), hint: None, source: None }
+        Self { code, message: message.into(), hint: None, retry_after: None, source: None }
     }
 
     /// [`ErrorCode::NotFound`] for a `kind` called `name`.
@@ -160,6 +172,13 @@ impl Error {
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
+        self
+    }
+
+    /// Adds how long to wait before the same request may succeed.
+    #[must_use]
+    pub const fn again_after(mut self, wait: Duration) -> Self {
+        self.retry_after = Some(wait);
         self
     }
 
@@ -186,6 +205,12 @@ impl Error {
     #[must_use]
     pub fn remedy(&self) -> Option<&str> {
         self.hint.as_deref()
+    }
+
+    /// How long to wait before the same request may succeed, where that is known.
+    #[must_use]
+    pub const fn retry_after(&self) -> Option<Duration> {
+        self.retry_after
     }
 }
 

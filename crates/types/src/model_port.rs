@@ -2,6 +2,7 @@
 //!
 //! Dropping a future or a stream of a port ends the call and closes its connection.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
@@ -15,7 +16,7 @@ use crate::chat::{Capabilities, ChatEvent, ChatRequest, Completion, TokenUsage};
 use crate::context::RequestContext;
 use crate::error::{Error, ErrorCode};
 use crate::id::WorkspaceName;
-use crate::ledger::budget::BudgetAction;
+use crate::ledger::budget::Refusal;
 
 /// A model at a provider, written `provider/model`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -154,6 +155,9 @@ impl Phase {
     }
 }
 
+/// How long a full queue is given to move.
+const QUEUE_MOVES: Duration = Duration::from_secs(1);
+
 /// How a call failed, as a closed list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ModelFault {
@@ -199,7 +203,7 @@ pub enum ModelFault {
     /// Too many calls wait for this model; it was not called.
     QueueFull,
     /// A budget does not allow the call; it was not made.
-    OverBudget(BudgetAction),
+    OverBudget(Box<Refusal>),
     /// The call could not be entered into the ledger; it was not made.
     Ledger,
     /// The model lacks the capability; it was not called.
@@ -249,28 +253,40 @@ impl ModelFault {
 
     /// Whether another model may succeed where this one failed.
     #[must_use]
-    pub const fn may_fall_back(&self) -> bool {
-        !matches!(
-            self,
-            Self::Cancelled
-                | Self::OverBudget(_)
-                | Self::Ledger
-                | Self::Cut { began: true }
-                | Self::Timeout(Phase::Total)
-        )
+    pub fn may_fall_back(&self) -> bool {
+        match self {
+            Self::OverBudget(refusal) => refusal.is_of_model(),
+            Self::Cancelled | Self::Ledger | Self::Cut { began: true } | Self::Timeout(Phase::Total) => false,
+            _ => true,
+        }
     }
 
-    /// How long the provider, or the circuit, asks to wait.
+    /// How long the provider, the circuit or a budget asks to wait.
     #[must_use]
-    pub const fn retry_after(&self) -> Option<Duration> {
+    pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::RateLimited { after } | Self::Overloaded { after } => *after,
             Self::CircuitOpen { after } => Some(*after),
+            Self::OverBudget(refusal) => refusal.retry_after(),
             _ => None,
         }
     }
 
-    const fn code(&self) -> ErrorCode {
+    fn remedy(&self) -> Option<Cow<'static, str>> {
+        let remedy = match self {
+            Self::Credential => "check the provider's API key: `lorekeep model test`",
+            Self::Connect => "check the provider's address: `lorekeep model test`",
+            Self::Empty { .. } => "raise the limit of tokens, or check the prompt and the model",
+            Self::OverBudget(refusal) => return Some(refusal.remedy().into()),
+            Self::RateLimited { .. } | Self::Overloaded { .. } | Self::CircuitOpen { .. } | Self::QueueFull => {
+                "ask again later, or configure another model to fall back to"
+            }
+            _ => return None,
+        };
+        Some(remedy.into())
+    }
+
+    fn code(&self) -> ErrorCode {
         match self {
             Self::Timeout(_) => ErrorCode::Timeout,
             Self::Connect
@@ -278,8 +294,7 @@ impl ModelFault {
             | Self::Overloaded { .. }
             | Self::CircuitOpen { .. }
             | Self::QueueFull => ErrorCode::UpstreamUnavailable,
-            Self::OverBudget(BudgetAction::Refuse429) => ErrorCode::Busy,
-            Self::OverBudget(_) => ErrorCode::BudgetExceeded,
+            Self::OverBudget(refusal) => refusal.code(),
             Self::Ledger => ErrorCode::Storage,
             Self::Capability => ErrorCode::CapabilityMissing,
             Self::Cancelled => ErrorCode::Cancelled,
@@ -335,18 +350,11 @@ impl std::error::Error for ModelError {}
 
 impl From<ModelError> for Error {
     fn from(error: ModelError) -> Self {
-        let hint = match &error.fault {
-            ModelFault::Credential => Some("check the provider's API key: `lorekeep model test`"),
-            ModelFault::Connect => Some("check the provider's address: `lorekeep model test`"),
-            ModelFault::Empty { .. } => Some("raise the limit of tokens, or check the prompt and the model"),
-            ModelFault::OverBudget(_) => Some("raise the budget or wait until it is renewed: `lorekeep usage`"),
-            ModelFault::RateLimited { .. } | ModelFault::Overloaded { .. } | ModelFault::CircuitOpen { .. } => {
-                Some("ask again later, or configure another model to fall back to")
-            }
-            _ => None,
-        };
         let converted = Self::new(error.fault.code(), error.to_string());
-        let converted = hint.into_iter().fold(converted, Self::hint);
+        let converted = error.fault.remedy().into_iter().fold(converted, Self::hint);
+        let queued = (error.fault == ModelFault::QueueFull).then_some(QUEUE_MOVES);
+        let wait = error.fault.retry_after().or(queued);
+        let converted = wait.into_iter().fold(converted, Self::again_after);
         converted.caused_by(error)
     }
 }

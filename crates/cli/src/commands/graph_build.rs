@@ -3,6 +3,7 @@
 use anyhow::Result;
 use axum::http::Method;
 use clap::Args;
+use lorekeep_types::ErrorCode;
 use serde_json::{Value, json};
 
 use super::{docs, progress};
@@ -152,6 +153,7 @@ async fn report(app: &App, client: &Client, job: &str) -> Result<bool> {
         let hint = item["problem"]["hint"].as_str().map(|hint| format!(" ({hint})")).unwrap_or_default();
         app.say(&format!("  {}: {message}{hint}", item["name"].as_str().unwrap_or_default()));
     }
-    let budget = lorekeep_types::ErrorCode::BudgetExceeded.name();
-    Ok(troubled.iter().any(|item| item["problem"]["code"] == budget))
+    let of_budget = |code: &ErrorCode| code.is_of_budget();
+    let names: Vec<&str> = ErrorCode::ALL.into_iter().filter(of_budget).map(ErrorCode::name).collect();
+    Ok(troubled.iter().any(|item| names.iter().any(|name| item["problem"]["code"] == *name)))
 }

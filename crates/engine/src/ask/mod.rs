@@ -19,8 +19,8 @@ use std::time::Instant;
 use futures::StreamExt as _;
 use futures::stream::{self, BoxStream};
 use lorekeep_types::{
-    Answer, AnswerStyle, AskRequest, ChatModel, Error, ErrorCode, Mode, ModelError, ModelFault, OnFailure,
-    RequestContext, Result, Role, SearchRequest, Snapshot, Source, Usage, Workspace,
+    Answer, AnswerStyle, AskRequest, BudgetAction, ChatModel, Error, ErrorCode, Mode, ModelError, ModelFault,
+    OnFailure, RequestContext, Result, Role, SearchRequest, Snapshot, Source, Usage, Workspace,
 };
 use tokio::sync::mpsc;
 
@@ -154,7 +154,8 @@ impl Engine {
         began: bool,
     ) -> Result<Answer> {
         let allowed = request.on_failure.unwrap_or(self.parts.settings.answer.on_failure) == OnFailure::Quote;
-        let by_budget = error.fault == ModelFault::OverBudget(lorekeep_types::BudgetAction::Quote);
+        let by_budget =
+            matches!(&error.fault, ModelFault::OverBudget(refusal) if refusal.action == BudgetAction::Quote);
         let gone = matches!(error.fault, ModelFault::Cancelled);
         if began || gone || !(allowed || by_budget) || request.search.mode == Mode::Bypass {
             return Err(error.into());

@@ -103,7 +103,7 @@ impl Meter {
                 fallback: None,
                 closed: false,
             }),
-            Ok(Admission::Refused(refusal)) => Err(self.refused(&refusal)),
+            Ok(Admission::Refused(refusal)) => Err(self.refused(refusal)),
             Err(error) => Err(ModelError::new(
                 ModelFault::Ledger,
                 &self.id,
@@ -143,8 +143,9 @@ impl Meter {
         }
     }
 
-    fn refused(&self, refusal: &Refusal) -> ModelError {
-        ModelError::new(ModelFault::OverBudget(refusal.action), &self.id, refusal.to_string())
+    fn refused(&self, refusal: Box<Refusal>) -> ModelError {
+        let message = refusal.to_string();
+        ModelError::new(ModelFault::OverBudget(refusal), &self.id, message)
     }
 }
 

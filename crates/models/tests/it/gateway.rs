@@ -229,7 +229,9 @@ async fn two_hundred_callers_cannot_overspend() {
     let (call, question) = (call(), question());
     let outcomes = join_all((0..200).map(|_| model.chat(&call, &question))).await;
     let refused = outcomes.iter().filter_map(|outcome| outcome.as_ref().err());
-    assert!(refused.clone().all(|error| error.fault == ModelFault::OverBudget(BudgetAction::Refuse429)));
+    assert!(refused.clone().all(
+        |error| matches!(&error.fault, ModelFault::OverBudget(refusal) if refusal.action == BudgetAction::Refuse429)
+    ));
     assert_eq!((refused.count(), provider.asked().len()), (100, 100));
     let state = bench.ledger.budgets(Fixed.now_ms()).unwrap().remove(0);
     assert_eq!((state.settled, state.reserved), (1_000_000_000, 0));

@@ -59,6 +59,9 @@ pub struct Problem {
     /// What to do about it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// Seconds after which the same request may succeed, as in the header `Retry-After`; where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_s: Option<u64>,
     /// The id of the request, as in the header `X-Request-Id` and the log.
     pub request_id: String,
 }

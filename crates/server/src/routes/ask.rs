@@ -97,10 +97,7 @@ fn pieces(step: Result<AskEvent>, shown: &mut bool, request_id: &str) -> Vec<Eve
             events.push(event("done", &answer));
             events
         }
-        Err(error) => {
-            let (code, hint) = (error.code(), error.remedy().map(str::to_owned));
-            vec![event("error", &problem_of(code, code.http_status(), error.message(), hint, request_id.to_owned()))]
-        }
+        Err(error) => vec![event("error", &problem_of(&error, request_id))],
     }
 }
 

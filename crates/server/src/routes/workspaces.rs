@@ -150,11 +150,7 @@ pub(crate) async fn reindex(
         let result = app.engine().reindex(&scope, progress).await;
         Some(match result {
             Ok(()) => dto::ReindexEvent::Done,
-            Err(error) => {
-                let (code, hint) = (error.code(), error.remedy().map(str::to_owned));
-                let id = scope.request_id.clone();
-                dto::ReindexEvent::Error { problem: problem_of(code, code.http_status(), error.message(), hint, id) }
-            }
+            Err(error) => dto::ReindexEvent::Error { problem: problem_of(&error, &scope.request_id) },
         })
     };
     let lines = driven(pieces, work).map(|event| {

@@ -10,6 +10,7 @@
 
 mod answers;
 mod bad_input;
+mod budgets;
 mod documents;
 mod graph;
 mod jobs;

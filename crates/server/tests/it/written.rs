@@ -28,7 +28,7 @@ const MADE_UP: &str = "Its cellar houses forty-seven purple elephants [99].";
 /// 1000 × 2 USD + 50 × 8 USD per million, in nano-USD.
 const COST: i64 = 2_400_000;
 
-fn settings(url: String) -> GatewaySettings {
+pub fn settings(url: String) -> GatewaySettings {
     GatewaySettings {
         providers: vec![ProviderSettings {
             name: "llm".to_owned(),

@@ -118,6 +118,7 @@ impl Standing {
             let resets_at_ms = rule.window.end_ms(opening.at_ms);
             if refusal.as_ref().is_none_or(|former| former.resets_at_ms < resets_at_ms) {
                 refusal = Some(Refusal {
+                    at_ms: opening.at_ms,
                     scope: rule.scope.clone(),
                     window: rule.window,
                     limit: rule.limit,

@@ -1,6 +1,7 @@
 //! Budgets: what may be spent by whom in which time, and what is said when that is used up.
 
 use std::fmt;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use time::{Date, OffsetDateTime};
@@ -233,6 +234,8 @@ impl BudgetState {
 /// Why a call may not be made. Where several budgets refuse it, this is the one that resets last.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Refusal {
+    /// When the call was refused, Unix milliseconds.
+    pub at_ms: i64,
     /// The budget that refuses.
     pub scope: BudgetScope,
     /// Its window.
@@ -260,13 +263,46 @@ impl fmt::Display for Refusal {
     }
 }
 
-impl From<Refusal> for Error {
-    fn from(refusal: Refusal) -> Self {
-        let hint = match refusal.estimate {
-            Some(_) => format!("raise the budget, or wait until {} UTC", day_name(refusal.resets_at_ms)),
-            None => "set a price for the model, or a ceiling for models without one".to_owned(),
-        };
-        Self::new(ErrorCode::BudgetExceeded, refusal.to_string()).hint(hint)
+impl Refusal {
+    /// How long until the next window; `None` where that would not help, since the model has no price or the call alone
+    /// may cost more than the limit.
+    #[must_use]
+    pub fn retry_after(&self) -> Option<Duration> {
+        let fits = self.estimate.is_some_and(|estimate| estimate <= self.limit);
+        let wait = self.resets_at_ms.saturating_sub(self.at_ms);
+        fits.then(|| Duration::from_millis(u64::try_from(wait).unwrap_or(0)))
+    }
+
+    /// Whether another model may be allowed: what is used up, or what has no price, is this one's.
+    #[must_use]
+    pub const fn is_of_model(&self) -> bool {
+        matches!(self.scope, BudgetScope::Model(_) | BudgetScope::Provider(_)) || self.estimate.is_none()
+    }
+
+    /// [`ErrorCode::BudgetWait`] where the rule asks for it and waiting helps.
+    #[must_use]
+    pub fn code(&self) -> ErrorCode {
+        match self.retry_after() {
+            Some(_) if self.action == BudgetAction::Refuse429 => ErrorCode::BudgetWait,
+            _ => ErrorCode::BudgetExceeded,
+        }
+    }
+
+    /// What the caller can do.
+    #[must_use]
+    pub fn remedy(&self) -> String {
+        match (self.estimate, self.retry_after()) {
+            (None, _) => "set a price for the model (`prices.*`), or what a call without one counts as \
+                          (`budgets.*.unpriced_usd`)"
+                .to_owned(),
+            (Some(_), None) => {
+                "raise the budget, or ask for less: the call alone may cost more than all of it".to_owned()
+            }
+            (Some(_), Some(_)) => {
+                let until = day_name(self.resets_at_ms);
+                format!("raise the budget, or wait until {until} 00:00 UTC, when it is renewed: `lorekeep usage`")
+            }
+        }
     }
 }
 
@@ -360,9 +396,9 @@ mod tests {
         assert!(BudgetRule::check(&[ceiling]).is_err());
     }
 
-    #[test]
-    fn a_refusal_names_the_budget_and_its_figures() {
-        let refusal = Refusal {
+    fn refusal() -> Refusal {
+        Refusal {
+            at_ms: NOON,
             scope: BudgetScope::Workspace(s("lab")),
             window: BudgetWindow::Month,
             limit: 1_000_000_000,
@@ -371,14 +407,30 @@ mod tests {
             estimate: Some(10_000_000),
             resets_at_ms: BudgetWindow::Month.end_ms(NOON),
             action: BudgetAction::Refuse402,
-        };
-        let error = Error::from(refusal);
-        assert_eq!(error.code(), ErrorCode::BudgetExceeded);
+        }
+    }
+
+    #[test]
+    fn a_refusal_names_the_budget_and_its_figures() {
+        assert_eq!(refusal().code(), ErrorCode::BudgetExceeded);
         assert_eq!(
-            error.message(),
+            refusal().to_string(),
             "the budget of workspace `lab` (1.00 USD per month) has 0.98 USD spent and 0.015 USD reserved; \
              this call may cost 0.01 USD"
         );
-        assert!(error.remedy().is_some_and(|hint| hint.contains("2026-12-01")));
+        assert!(refusal().remedy().contains("2026-12-01"));
+    }
+
+    #[test]
+    fn it_is_told_to_wait_only_where_that_helps() {
+        let waits = Refusal { action: BudgetAction::Refuse429, ..refusal() };
+        let nine_days_and_a_half = Duration::from_secs(9 * 86_400 + 43_200);
+        assert_eq!((waits.code(), waits.retry_after()), (ErrorCode::BudgetWait, Some(nine_days_and_a_half)));
+        let priceless = Refusal { estimate: None, ..waits.clone() };
+        let too_dear = Refusal { estimate: Some(waits.limit + 1), ..waits };
+        for (vain, remedy) in [(priceless, "set a price"), (too_dear, "ask for less")] {
+            assert_eq!((vain.code(), vain.retry_after()), (ErrorCode::BudgetExceeded, None));
+            assert!(vain.remedy().contains(remedy), "{}", vain.remedy());
+        }
     }
 }

@@ -26,6 +26,7 @@ use super::context::{self, References};
 use super::query;
 use super::refuse::Answer;
 use crate::dto::rfc3339;
+use crate::error::failed_in_stream;
 use crate::scope::Scope;
 use crate::state::{App, Shared};
 
@@ -188,9 +189,7 @@ impl Writer {
     }
 
     fn failure(&self, error: &Error, request_id: &str) -> Vec<Value> {
-        let code = error.code();
-        tracing::error!(code = code.name(), request_id, "a streamed answer failed: {error}");
-        let reason = format!("{} ({}, request {request_id})", code.meaning(), code.name());
+        let reason = failed_in_stream(error, request_id);
         let mut line = self.piece(&format!("\n\nError: Provider error: {reason}"));
         line["error"] = json!(format!("Provider error: {reason}"));
         vec![line, self.message("", true)]

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use futures::stream::{self, BoxStream};
 use futures::{Stream, StreamExt as _};
 use lorekeep_engine::{AskEvent, AskStream, Step};
-use lorekeep_types::{Answer as Found, AnswerKind, Error, Source};
+use lorekeep_types::{Answer as Found, AnswerKind, Source};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -24,6 +24,7 @@ use super::python;
 use super::query::{self, Outcome};
 use super::refuse::Answer;
 use super::request::QueryBody;
+use crate::error::failed_in_stream;
 use crate::scope::Scope;
 use crate::state::Shared;
 
@@ -59,7 +60,10 @@ fn running(events: AskStream, lines: Lines, ready: VecDeque<Vec<u8>>, scope: Sco
             }
             match events.next().await? {
                 Ok(event) => ready.extend(lines.of(event)),
-                Err(error) => ready.push_back(failure(&error, &scope.request_id)),
+                Err(error) => {
+                    let line = json!({ "error": failed_in_stream(&error, &scope.request_id) });
+                    ready.push_back(python::line(&line));
+                }
             }
         }
     })
@@ -74,13 +78,6 @@ fn lines_of(lines: impl Stream<Item = Vec<u8>> + Send + 'static) -> Response {
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
     headers.insert(HeaderName::from_static("x-accel-buffering"), HeaderValue::from_static("no"));
     response
-}
-
-/// What failed, as far as it is the client's business.
-fn failure(error: &Error, request_id: &str) -> Vec<u8> {
-    let code = error.code();
-    tracing::error!(code = code.name(), request_id, "a streamed answer failed: {error}");
-    python::line(&json!({ "error": format!("{} ({}, request {request_id})", code.meaning(), code.name()) }))
 }
 
 #[derive(Serialize)]
