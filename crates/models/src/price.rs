@@ -12,6 +12,9 @@ use std::sync::{Mutex, PoisonError};
 use lorekeep_types::{Error, ErrorCode, ModelId, TokenUsage};
 use serde_json::Value;
 
+/// Most web searches of one answer, for its reservation: how many there will be is the model's to say.
+const MOST_SEARCHES: u64 = 10;
+
 /// Models that are remembered as warned about.
 const MOST_WARNED: usize = 1_000;
 
@@ -123,7 +126,7 @@ impl Price {
             let read = [rates.cache_read, rates.cache_write].into_iter().flatten().fold(rates.input, i64::max);
             most = most.max(of(prompt, read) + of(max_output, written));
         }
-        Some(money(most, i128::from(period.request) + i128::from(period.search.unwrap_or(0))))
+        Some(money(most, i128::from(period.request) + of(MOST_SEARCHES, period.search.unwrap_or(0))))
     }
 }
 
@@ -189,8 +192,8 @@ impl Prices {
         self.known(model, |price| price.cost(usage, at_ms))
     }
 
-    /// Nano-USD that a call of at most so many tokens can cost, with one web search where the model has a price
-    /// for that; `None` as for [`Self::cost`].
+    /// Nano-USD that a call of at most so many tokens can cost, with ten web searches where the model has a price
+    /// for them; `None` as for [`Self::cost`].
     #[must_use]
     pub fn upper_bound(&self, model: &ModelId, prompt_tokens: u64, max_output: u64, at_ms: i64) -> Option<i64> {
         self.known(model, |price| price.upper_bound(prompt_tokens, max_output, at_ms))

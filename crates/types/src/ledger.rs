@@ -154,6 +154,14 @@ pub trait Ledger: Send + Sync {
     /// which case the call must not be made where a budget is set.
     fn open(&self, opening: Opening) -> BoxFuture<'_, Result<Admission>>;
 
+    /// Reserves `more` nano-USD for an open call before it is made again, in every budget that applies and in the windows
+    /// it was opened in, in one step that survives the process. `Some` when a budget does not allow it: then nothing was
+    /// reserved.
+    ///
+    /// # Errors
+    /// `Conflict` for a call that is not open; `Busy`, `Storage`, `StorageFull` as for [`Ledger::open`].
+    fn reserve(&self, call: CallNumber, more: i64) -> Result<Option<Box<Refusal>>>;
+
     /// Renews the lease of an open call. Does not wait, and does nothing for a call that is closed.
     fn extend(&self, call: CallNumber, lease_until_ms: i64);
 

@@ -428,6 +428,12 @@ pub trait EmbeddingProvider: Send + Sync {
 
     /// Most texts of one call.
     fn batch(&self) -> usize;
+
+    /// A text as the model reads it: with whatever is written before it.
+    fn sent<'t>(&self, text: &'t str, kind: EmbedKind) -> Cow<'t, str> {
+        let _ = kind;
+        Cow::Borrowed(text)
+    }
 }
 
 /// A text's place in the request and how well it fits the question.

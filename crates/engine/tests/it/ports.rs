@@ -8,7 +8,8 @@ use std::time::Duration;
 use lorekeep_engine::{
     AddRequest, AnswerSettings, ChunkSettings, Engine, EngineParts, EngineSettings, GraphSettings, IngestSettings,
 };
-use lorekeep_models::layer::guard::{Guard, GuardedChat};
+use lorekeep_models::layer::chat::GuardedChat;
+use lorekeep_models::layer::guard::Guard;
 use lorekeep_models::layer::kept::Kept;
 use lorekeep_models::layer::meter::Meter;
 use lorekeep_models::price::Prices;

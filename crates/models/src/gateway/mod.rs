@@ -18,12 +18,14 @@ use self::build::{Provider, capabilities};
 use self::settings::{GatewaySettings, ProviderSettings};
 use crate::layer::audio::{GuardedSpeech, GuardedTranscription};
 use crate::layer::breaker::CircuitState;
+use crate::layer::chat::GuardedChat;
 use crate::layer::credential::Credential;
 use crate::layer::embed::GuardedEmbed;
 use crate::layer::fallback::Chain;
-use crate::layer::guard::{Guard, GuardedChat, GuardedRerank};
+use crate::layer::guard::Guard;
 use crate::layer::kept::Kept;
 use crate::layer::meter::Meter;
+use crate::layer::rerank::GuardedRerank;
 
 /// See the module's text.
 pub struct Gateway {

@@ -49,7 +49,7 @@ impl GuardedTranscription {
         let attempt = || self.model.transcribe(call, recording);
         let (transcript, running) = self.guard.attempts(call, running, || 0, attempt).await?;
         let outcome = Outcome { usage: transcript.usage, model: Some(transcript.model.clone()), ..Outcome::default() };
-        running.entry.close("ok", outcome);
+        running.entry.close(outcome);
         Ok(transcript)
     }
 }
@@ -95,7 +95,7 @@ impl GuardedSpeech {
         running.entry.fallback = before;
         let (speech, running) =
             self.guard.attempts(call, running, prompt, || self.model.speak(call, utterance)).await?;
-        running.entry.close("ok", Outcome { usage: speech.usage, ..Outcome::default() });
+        running.entry.close(Outcome { usage: speech.usage, ..Outcome::default() });
         Ok(speech)
     }
 }

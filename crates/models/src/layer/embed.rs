@@ -1,6 +1,7 @@
 //! An embedding model behind its guard. Vectors of calls that allow it are kept text by text: of a batch, only the texts
 //! that were never embedded are sent.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -10,9 +11,9 @@ use lorekeep_types::{
     CacheKey, Call, EmbedKind, Embedded, EmbeddingProvider, Keep, ModelError, ModelId, Saved, TokenUsage,
 };
 
-use super::guard::{Guard, bound_of_texts, count_texts};
+use super::guard::Guard;
 use super::kept::Kept;
-use super::meter::Outcome;
+use super::meter::{Bound, Outcome};
 use crate::provider::usage;
 
 /// The form of what is kept and of its keys; another one finds nothing of the former.
@@ -53,12 +54,12 @@ impl GuardedEmbed {
         texts: &[&str],
         kind: EmbedKind,
     ) -> Result<(Embedded, Option<i64>), ModelError> {
-        let running = self.guard.start(call, || bound_of_texts(texts), false).await?;
+        let prompt = || texts.iter().map(|text| usage::count(&self.model.sent(text, kind))).sum();
+        let running = self.guard.start(call, || Bound { prompt: prompt(), completion: 0 }, false).await?;
         let attempt = || self.model.embed(call, texts, kind);
-        let (embedded, running) = self.guard.attempts(call, running, || count_texts(texts), attempt).await?;
+        let (embedded, running) = self.guard.attempts(call, running, prompt, attempt).await?;
         let model = Some(embedded.model.clone());
-        let cost =
-            running.entry.close("ok", Outcome { usage: embedded.usage, finish: None, model, texts: texts.len() });
+        let cost = running.entry.close(Outcome { usage: embedded.usage, finish: None, model, texts: texts.len() });
         Ok((embedded, cost))
     }
 
@@ -136,6 +137,10 @@ impl EmbeddingProvider for GuardedEmbed {
 
     fn batch(&self) -> usize {
         self.model.batch()
+    }
+
+    fn sent<'t>(&self, text: &'t str, kind: EmbedKind) -> Cow<'t, str> {
+        self.model.sent(text, kind)
     }
 }
 

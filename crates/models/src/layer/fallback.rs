@@ -8,7 +8,9 @@ use lorekeep_types::{
 };
 
 use super::audio::{GuardedSpeech, GuardedTranscription};
-use super::guard::{Guarded, GuardedChat, GuardedRerank};
+use super::chat::GuardedChat;
+use super::guard::Guarded;
+use super::rerank::GuardedRerank;
 
 /// Models in order of preference; at least one.
 pub struct Chain<M> {

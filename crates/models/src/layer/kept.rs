@@ -13,8 +13,9 @@ use lorekeep_types::{
 use serde::{Deserialize, Serialize};
 use unicode_normalization::{IsNormalized, UnicodeNormalization as _, is_nfc_quick};
 
+use super::chat::GuardedChat;
 use super::flight::Flights;
-use super::guard::{Guarded as _, GuardedChat};
+use super::guard::Guarded as _;
 
 /// The form of what is kept and of its keys; another one finds nothing of the former.
 const FORM: &[u8] = b"chat 2";

@@ -77,6 +77,11 @@ impl Meter {
         Self { reserves, ..self }
     }
 
+    /// Whether calls reserve what they may cost.
+    pub(super) const fn reserves(&self) -> bool {
+        self.reserves
+    }
+
     /// Enters a call into the ledger and reserves what it may cost.
     ///
     /// # Errors
@@ -100,6 +105,8 @@ impl Meter {
                 first_token_ms: None,
                 retries: 0,
                 consumed: TokenUsage::default(),
+                spent: Some(0),
+                unreserved: 0,
                 fallback: None,
                 closed: false,
             }),
@@ -149,7 +156,7 @@ impl Meter {
     }
 }
 
-/// An open call. Dropped without [`Entry::close`], it is closed as cancelled.
+/// An open call. Dropped before it is closed, it is closed as cancelled.
 pub struct Entry {
     meter: Meter,
     number: CallNumber,
@@ -162,7 +169,11 @@ pub struct Entry {
     /// Attempts after the first.
     pub retries: u32,
     /// What attempts took that failed.
-    pub consumed: TokenUsage,
+    consumed: TokenUsage,
+    /// What that cost, nano-USD; `None` when the model has no price.
+    spent: Option<i64>,
+    /// The part of it that was taken from the reservation, which is for one attempt, and not reserved anew.
+    unreserved: i64,
     /// The model that failed before, and how.
     pub fallback: Option<(ModelId, String)>,
     closed: bool,
@@ -187,29 +198,60 @@ impl Entry {
         }
     }
 
-    /// Closes the call and returns its cost in nano-USD. Nobody waits until the ledger has written it: whoever reads the
-    /// ledger from now on finds it there, and a process that is killed before leaves the call to be taken for lost, for
-    /// what was reserved.
-    pub fn close(mut self, status: &str, outcome: Outcome) -> Option<i64> {
-        let outcome = self.whole(outcome);
-        let cost = self.cost(&outcome.usage);
-        self.finish(status, outcome, cost);
+    /// Notes what an attempt took that did not succeed; it is charged when the call is closed.
+    pub fn took(&mut self, usage: TokenUsage) {
+        if usage == TokenUsage::default() {
+            return;
+        }
+        // Each attempt has its own price: together they could reach another tier.
+        let cost = self.cost(&usage);
+        self.spent = self.spent.zip(cost).map(|(spent, cost)| spent.saturating_add(cost));
+        self.unreserved = self.unreserved.saturating_add(cost.unwrap_or(0));
+        self.consumed = self.with_consumed(usage);
+    }
+
+    /// What an attempt took, and what those before it had taken.
+    fn with_consumed(&self, usage: TokenUsage) -> TokenUsage {
+        if self.consumed == TokenUsage::default() { usage } else { usage.and(self.consumed) }
+    }
+
+    /// Reserves anew what failed attempts took of the reservation, so that it is enough for another one.
+    ///
+    /// # Errors
+    /// `OverBudget` when a budget has no room for it; `Ledger` when that cannot be recorded.
+    pub fn renew(&mut self) -> Result<(), ModelError> {
+        if !self.meter.reserves || self.unreserved == 0 {
+            return Ok(());
+        }
+        let more = std::mem::take(&mut self.unreserved);
+        match self.meter.ledger.reserve(self.number, more) {
+            Ok(None) => Ok(()),
+            Ok(Some(refusal)) => Err(self.meter.refused(refusal)),
+            Err(error) => {
+                let message = format!("the call cannot be recorded and was not made again: {error}");
+                Err(ModelError::new(ModelFault::Ledger, &self.meter.id, message))
+            }
+        }
+    }
+
+    /// Closes the call, which succeeded, and returns its cost in nano-USD. Nobody waits until the ledger has written it:
+    /// whoever reads the ledger from now on finds it there, and a process that is killed before leaves the call to be
+    /// taken for lost, for what was reserved.
+    pub fn close(mut self, outcome: Outcome) -> Option<i64> {
+        let cost = self.cost(&outcome.usage).zip(self.spent).map(|(cost, spent)| cost.saturating_add(spent));
+        let usage = self.with_consumed(outcome.usage);
+        self.finish(CALL_OK, Outcome { usage, ..outcome }, cost);
         cost
     }
 
-    /// Closes the call, whose caller went away, with what is known to have been consumed.
-    pub fn abandon(mut self, outcome: Outcome) {
-        let outcome = self.whole(outcome);
-        let cost = self.cost(&outcome.usage);
-        self.finish(ModelFault::Cancelled.name(), outcome, cost);
+    /// Closes the call, which failed, with what its attempts took.
+    pub fn fail(mut self, fault: &ModelFault) {
+        self.finish_failed(fault);
     }
 
-    /// The outcome with what failed attempts took.
-    fn whole(&self, outcome: Outcome) -> Outcome {
-        if self.consumed == TokenUsage::default() {
-            return outcome;
-        }
-        Outcome { usage: outcome.usage.and(self.consumed), ..outcome }
+    fn finish_failed(&mut self, fault: &ModelFault) {
+        let outcome = Outcome { usage: self.consumed, ..Outcome::default() };
+        self.finish(fault.name(), outcome, self.spent);
     }
 
     fn cost(&self, usage: &TokenUsage) -> Option<i64> {
@@ -275,7 +317,7 @@ impl Entry {
 impl Drop for Entry {
     fn drop(&mut self) {
         if !self.closed {
-            self.finish(ModelFault::Cancelled.name(), Outcome::default(), None);
+            self.finish_failed(&ModelFault::Cancelled);
         }
     }
 }

@@ -44,7 +44,7 @@ fn the_full_form_prices_every_part() {
     assert_eq!(prices.cost(&big(), &parts, NOW), Some(750_000 + 50_000 + 300_000 + 240_000 + 11_000_000));
     assert_eq!(prices.cost(&big(), &usage(200_000, 0), NOW), Some(251_000_000), "up to the limit of the tier");
     assert_eq!(prices.cost(&big(), &usage(200_001, 0), NOW), Some(501_002_500), "all tokens are of the tier");
-    assert_eq!(prices.upper_bound(&big(), 10, 10, NOW), Some(12_500 + 120_000 + 6_000_000));
+    assert_eq!(prices.upper_bound(&big(), 10, 10, NOW), Some(12_500 + 120_000 + 1_000_000 + 10 * 5_000_000));
 }
 
 #[test]

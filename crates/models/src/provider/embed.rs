@@ -121,7 +121,7 @@ impl HttpEmbed {
         if texts.is_empty() {
             return Ok(Embedded { vectors: Vec::new(), usage: TokenUsage::default(), model: model.clone() });
         }
-        let texts: Vec<Cow<'_, str>> = texts.iter().map(|text| self.prefixes.apply(text, kind)).collect();
+        let texts: Vec<Cow<'_, str>> = texts.iter().map(|text| self.sent(text, kind)).collect();
         let request = self.wire.request(model, &texts, kind).map_err(|fault| self.caller.error(fault))?;
         let body = self.caller.ask(call, &request, self.wire.as_ref()).await?;
         let answer = self.wire.answer(&body).map_err(|fault| self.caller.error(fault))?;
@@ -148,6 +148,10 @@ impl EmbeddingProvider for HttpEmbed {
 
     fn batch(&self) -> usize {
         self.wire.batch()
+    }
+
+    fn sent<'t>(&self, text: &'t str, kind: EmbedKind) -> Cow<'t, str> {
+        self.prefixes.apply(text, kind)
     }
 }
 

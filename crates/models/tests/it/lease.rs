@@ -6,12 +6,13 @@ use std::time::Duration;
 
 use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _, stream};
-use lorekeep_models::layer::guard::{Guard, GuardedChat};
+use lorekeep_models::layer::chat::GuardedChat;
+use lorekeep_models::layer::guard::Guard;
 use lorekeep_models::layer::meter::Meter;
 use lorekeep_types::{
     Admission, BudgetAlert, BudgetRule, BudgetState, Call, CallNumber, CallPage, CallRow, Capabilities, ChatEvent,
     ChatModel, ChatRequest, ChatStream, Clock, Closing, Completion, FinishReason, Ledger, ModelError, ModelId, Opening,
-    Result, TokenUsage, UsageQuery, UsageReport,
+    Refusal, Result, TokenUsage, UsageQuery, UsageReport,
 };
 
 use crate::conformance::call;
@@ -28,6 +29,10 @@ impl Ledger for Counting {
     fn open(&self, opening: Opening) -> BoxFuture<'_, Result<Admission>> {
         self.lease.store(opening.lease_ms as usize, Ordering::Relaxed);
         async { Ok(Admission::Admitted(CallNumber(1))) }.boxed()
+    }
+
+    fn reserve(&self, _: CallNumber, _: i64) -> Result<Option<Box<Refusal>>> {
+        Ok(None)
     }
 
     fn extend(&self, call: CallNumber, lease_until_ms: i64) {

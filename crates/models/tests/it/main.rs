@@ -22,5 +22,6 @@ mod ollama;
 mod openai;
 mod perplexity;
 mod rerank;
+mod reserved;
 mod transport;
 mod watsonx;

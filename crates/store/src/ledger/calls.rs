@@ -63,6 +63,8 @@ const INSERT_ENDED: &str = concat!(
     ")"
 );
 
+const RESERVE: &str = "UPDATE calls SET reserved = reserved + ?2 WHERE id = ?1";
+
 const LOSE: &str = "UPDATE calls SET state = 'lost', closed_at = ?2, charged = ?3, status = ?4 WHERE id = ?1";
 
 const KNOWN: &str = "SELECT id, state, opened_at, lease_until, request, provider, model, operation, workspace, principal, \
@@ -122,6 +124,11 @@ impl<'t> Desk<'t> {
             Change::Began { scope, window, start } => budgets::begin(self.sql, scope, *window, *start),
             Change::Opened { number, opening, reserved } => {
                 self.fresh.borrow_mut().insert(*number, (Arc::clone(opening), *reserved));
+                Ok(())
+            }
+            Change::Reserved { number, opening, more } => {
+                self.sql.prepare_cached(RESERVE)?.execute((number, more))?;
+                self.sums.borrow_mut().add(opening, 0, *more);
                 Ok(())
             }
             Change::Closed { number, opening, closing, charge } => {

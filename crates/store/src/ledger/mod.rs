@@ -32,8 +32,8 @@ use std::task::{Context, Poll};
 
 use futures::future::{self, BoxFuture};
 use lorekeep_types::{
-    Admission, BudgetAlert, BudgetRule, BudgetState, CALL_CANCELLED, CallNumber, CallPage, CallRow, Closing, Ledger,
-    Opening, UsageQuery, UsageReport,
+    Admission, BudgetAlert, BudgetRule, BudgetState, CALL_CANCELLED, CallNumber, CallPage, CallRow, Closing, Error,
+    ErrorCode, Ledger, Opening, Refusal, UsageQuery, UsageReport,
 };
 use rusqlite::{Connection, TransactionBehavior};
 
@@ -186,6 +186,27 @@ impl SqliteLedger {
         Ok(Admission::Admitted(CallNumber(number)))
     }
 
+    fn raised(&self, call: CallNumber, more: i64) -> lorekeep_types::Result<Option<Box<Refusal>>> {
+        let mut standing = self.standing();
+        let opening = standing.held(call).map(|held| Arc::clone(&held.opening)).ok_or_else(|| {
+            Error::new(
+                ErrorCode::Conflict,
+                format!("the model call {call} is not open, so that nothing is reserved for it"),
+            )
+        })?;
+        let asked = Opening { estimate: Some(more), ..opening.as_ref().clone() };
+        let mut changes = Vec::new();
+        let decision = standing.decide(&asked, |rule| self.counter(rule, asked.at_ms), &mut changes);
+        self.writer.record_past(changes);
+        let more = match decision? {
+            Decision::Reserve(more) => more,
+            Decision::Refuse(refusal) => return Ok(Some(refusal)),
+        };
+        self.writer.record(Change::Reserved { number: call.0, opening: Arc::clone(&opening), more })?;
+        standing.reserved(call, &opening, more);
+        Ok(None)
+    }
+
     /// The counter of a budget around `at_ms` with everything that was recorded until now.
     fn counter(&self, rule: &BudgetRule, at_ms: i64) -> lorekeep_types::Result<Counter> {
         let rule = rule.clone();
@@ -211,6 +232,10 @@ impl Ledger for SqliteLedger {
     fn open(&self, opening: Opening) -> BoxFuture<'_, lorekeep_types::Result<Admission>> {
         let at_ms = opening.at_ms;
         Box::pin(Opened { ledger: self, answer: Some(self.decided(opening)), at_ms })
+    }
+
+    fn reserve(&self, call: CallNumber, more: i64) -> lorekeep_types::Result<Option<Box<Refusal>>> {
+        self.raised(call, more)
     }
 
     fn extend(&self, call: CallNumber, lease_until_ms: i64) {

@@ -24,6 +24,13 @@ pub(super) enum Change {
         opening: Arc<Opening>,
         reserved: i64,
     },
+    /// So much more was reserved for an open call.
+    Reserved {
+        number: i64,
+        #[serde(with = "whole")]
+        opening: Arc<Opening>,
+        more: i64,
+    },
     /// A call ended.
     Closed {
         number: i64,

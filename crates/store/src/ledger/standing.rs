@@ -147,6 +147,19 @@ impl Standing {
         self.open.insert(self.number, Held { opening, reserved, lease_until });
     }
 
+    /// What is known of an open call.
+    pub(super) fn held(&self, call: CallNumber) -> Option<&Held> {
+        self.open.get(&call.0)
+    }
+
+    /// Sets so much more aside for an open call: it was recorded.
+    pub(super) fn reserved(&mut self, call: CallNumber, opening: &Opening, more: i64) {
+        if let Some(held) = self.open.get_mut(&call.0) {
+            held.reserved += more;
+        }
+        self.book(opening, 0, more);
+    }
+
     pub(super) fn extend(&mut self, call: CallNumber, lease_until: i64) {
         if let Some(held) = self.open.get_mut(&call.0) {
             held.lease_until = held.lease_until.max(lease_until);

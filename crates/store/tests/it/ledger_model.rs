@@ -1,10 +1,12 @@
-//! The ledger against a model of it: ten thousand random schedules of openings, closings, sweeps and crashes.
+//! The ledger against a model of it: ten thousand random schedules of openings, second reservations, closings, sweeps and crashes.
 
 use std::cell::RefCell;
 use std::path::Path;
 
 use lorekeep_store::SqliteLedger;
-use lorekeep_types::{Admission, BudgetRule, BudgetScope, BudgetWindow, CallNumber, Ledger, Opening, WorkspaceName};
+use lorekeep_types::{
+    Admission, BudgetRule, BudgetScope, BudgetWindow, CallNumber, ErrorCode, Ledger, Opening, WorkspaceName,
+};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
@@ -20,6 +22,8 @@ const AN_HOUR: i64 = 3_600_000;
 enum Step {
     /// In the first or second workspace, with an estimate and a lease in minutes.
     Open { second: bool, estimate: i64, lease: i64 },
+    /// So much more for the nth call of the schedule.
+    Reserve { call: usize, more: i64 },
     /// The nth call of the schedule, at a part of its estimate in percent; `None` is an unknown cost.
     Close { call: usize, percent: Option<i64> },
     /// So many minutes later.
@@ -32,6 +36,7 @@ fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         60 => (any::<bool>(), 0..60_i64, 1..30_i64)
             .prop_map(|(second, estimate, lease)| Step::Open { second, estimate, lease }),
+        20 => (0..8_usize, 0..40_i64).prop_map(|(call, more)| Step::Reserve { call, more }),
         50 => (0..8_usize, proptest::option::weighted(0.8, 0..=100_i64))
             .prop_map(|(call, percent)| Step::Close { call, percent }),
         10 => (1..20_i64).prop_map(|minutes| Step::Sweep { minutes }),
@@ -84,6 +89,7 @@ impl Schedule {
     fn take(&mut self, ledger: &RefCell<Option<SqliteLedger>>, folder: &Path, step: &Step) {
         match step {
             Step::Open { second, estimate, lease } => self.open(ledger, *second, *estimate, *lease),
+            Step::Reserve { call, more } => self.reserve(ledger, *call, *more),
             Step::Close { call, percent } => self.close(ledger, *call, *percent),
             Step::Sweep { minutes } => self.sweep(ledger, minutes * 60_000),
             Step::Crash => {
@@ -105,6 +111,20 @@ impl Schedule {
         if let Admission::Admitted(number) = admission {
             let lease_until = self.now + lease_ms;
             self.calls.push(Known { number, second, estimate, lease_until, state: State::Open, charged: 0 });
+        }
+    }
+
+    fn reserve(&mut self, ledger: &RefCell<Option<SqliteLedger>>, call: usize, more: i64) {
+        let Some(known) = self.calls.get(call) else { return };
+        let is_open = known.state == State::Open;
+        let fits = self.admits(known.second, more);
+        let outcome = ledger.borrow().as_ref().unwrap().reserve(known.number, more);
+        match outcome {
+            Ok(refusal) => assert_eq!((is_open, refusal.is_none()), (true, fits)),
+            Err(error) => assert_eq!((is_open, error.code()), (false, ErrorCode::Conflict)),
+        }
+        if is_open && fits {
+            self.calls[call].estimate += more;
         }
     }
 
