@@ -86,13 +86,20 @@ impl GuardedChat {
         request: &ChatRequest,
         before: Before,
     ) -> Result<ChatStream, ModelError> {
-        let mut keep_as = None;
-        if let Some((kept, keep)) = self.kept.as_ref().zip(call.keep) {
-            match kept.stream(self, (call, keep), request).await {
-                Ok(stream) => return Ok(stream),
-                Err(key) => keep_as = Some((kept.clone(), key)),
-            }
+        match self.kept.as_ref().zip(call.keep) {
+            Some((kept, keep)) => kept.stream(self, (call, keep), request, before).await,
+            None => self.streamed(call, request, before, None).await,
         }
+    }
+
+    /// Has the model stream, whatever is kept; the answer is kept as said.
+    pub(super) async fn streamed(
+        &self,
+        call: &Call,
+        request: &ChatRequest,
+        before: Before,
+        keep_as: Option<(Kept, CacheKey)>,
+    ) -> Result<ChatStream, ModelError> {
         let request = &*self.limited(request);
         let mut running = self.guard.start(call, || bound_of(request), true).await?;
         running.entry.fallback = before;

@@ -1,18 +1,19 @@
 //! An embedding model behind its guard. Vectors of calls that allow it are kept text by text: of a batch, only the texts
-//! that were never embedded are sent.
+//! that were never embedded, and are not being embedded for another call, are sent.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Instant;
 
 use futures::FutureExt as _;
-use futures::future::BoxFuture;
+use futures::future::{BoxFuture, try_join_all};
 use lorekeep_types::{
     CacheKey, Call, EmbedKind, Embedded, EmbeddingProvider, Keep, ModelError, ModelId, Saved, TokenUsage,
 };
 
 use super::guard::Guard;
-use super::kept::Kept;
+use super::kept::{Kept, is_of_the_caller, waited};
 use super::meter::{Bound, Outcome};
 use crate::provider::usage;
 
@@ -20,6 +21,7 @@ use crate::provider::usage;
 const FORM: &[u8] = b"vector 1";
 
 /// An embedding model with its guard.
+#[derive(Clone)]
 pub struct GuardedEmbed {
     model: Arc<dyn EmbeddingProvider>,
     guard: Guard,
@@ -32,6 +34,16 @@ struct Share {
     tokens: u32,
     cost: i64,
     vector: Vec<f32>,
+}
+
+/// Vectors of texts that were asked for together, and what the call of the model took, if one was needed.
+#[derive(Debug, Default)]
+pub(super) struct Batch {
+    /// By key; whether each was kept before.
+    shares: HashMap<CacheKey, (Share, bool)>,
+    usage: TokenUsage,
+    /// The model as the provider names it.
+    model: Option<String>,
 }
 
 impl GuardedEmbed {
@@ -72,35 +84,70 @@ impl GuardedEmbed {
     ) -> Result<Embedded, ModelError> {
         let began = Instant::now();
         let keys: Vec<CacheKey> = texts.iter().map(|text| self.key(call, keep, text, kind)).collect();
-        let values = kept.values(keys.clone()).await;
-        let mut found: Vec<Option<Vec<f32>>> = Vec::with_capacity(texts.len());
-        let mut saved = Saved::default();
-        for share in values.iter().map(|value| value.as_deref().and_then(Share::read)) {
-            saved.tokens += share.as_ref().map_or(0, |share| u64::from(share.tokens));
-            saved.cost += share.as_ref().map_or(0, |share| share.cost);
-            found.push(share.map(|share| share.vector));
+        let batch = |places: &[usize]| {
+            let asked = |at: &usize| Some((keys.get(*at)?.clone(), (*texts.get(*at)?).to_owned()));
+            self.clone().batch(kept.clone(), call.clone(), places.iter().filter_map(asked).collect(), kind).boxed()
+        };
+        let (flights, own) = kept.vectors().join_each(&keys, batch);
+        let (batches, own) = match waited(call, self.id(), try_join_all(flights)).await {
+            // What befell another call for reasons of its own need not befall this one.
+            Err(error) if own.len() < texts.len() && is_of_the_caller(&error.fault) => {
+                let all: Vec<usize> = (0..texts.len()).collect();
+                let whole = batch(&all).await?;
+                (vec![whole; texts.len()], all)
+            }
+            outcome => (outcome?, own),
+        };
+        let mut whole = Embedded { vectors: Vec::new(), usage: TokenUsage::default(), model: self.id().model.clone() };
+        if let Some(batch) = own.first().and_then(|at| batches.get(*at)) {
+            whole.usage = batch.usage;
+            whole.model.clone_from(batch.model.as_ref().unwrap_or(&self.id().model));
         }
-        if found.iter().any(Option::is_some) {
+        let mut saved = None::<Saved>;
+        for (at, (key, batch)) in keys.iter().zip(&batches).enumerate() {
+            let Some((share, was_kept)) = batch.shares.get(key) else { continue };
+            if *was_kept || !own.contains(&at) {
+                let saved = saved.get_or_insert_default();
+                saved.tokens += u64::from(share.tokens);
+                saved.cost += share.cost;
+            }
+            whole.vectors.push(share.vector.clone());
+        }
+        if let Some(saved) = saved {
             self.guard.meter().hit(call, saved, (began, false)).await;
         }
-        let mut whole = Embedded { vectors: Vec::new(), usage: TokenUsage::default(), model: self.id().model.clone() };
-        let missing: Vec<usize> = (0..texts.len()).filter(|at| found.get(*at).is_some_and(Option::is_none)).collect();
-        if !missing.is_empty() {
-            let asked: Vec<&str> = missing.iter().filter_map(|at| texts.get(*at).copied()).collect();
-            let (embedded, cost) = self.called(call, &asked, kind).await?;
-            let shares = shares(&embedded, &asked, cost);
-            let keep =
-                missing.iter().zip(shares).filter_map(|(at, share)| Some((keys.get(*at)?.clone(), share.write())));
-            kept.put_values(keep.collect()).await;
-            for (at, vector) in missing.iter().zip(embedded.vectors) {
-                if let Some(place) = found.get_mut(*at) {
-                    *place = Some(vector);
-                }
-            }
-            (whole.usage, whole.model) = (embedded.usage, embedded.model);
-        }
-        whole.vectors = found.into_iter().flatten().collect();
         Ok(whole)
+    }
+
+    /// Texts and their vectors: those that are kept, and the others from the model, which are kept from now on.
+    async fn batch(
+        self,
+        kept: Kept,
+        call: Call,
+        asked: Vec<(CacheKey, String)>,
+        kind: EmbedKind,
+    ) -> Result<Arc<Batch>, ModelError> {
+        let values = kept.values(asked.iter().map(|(key, _)| key.clone()).collect()).await;
+        let mut batch = Batch::default();
+        let mut missing: Vec<(CacheKey, String)> = Vec::new();
+        for ((key, text), value) in asked.into_iter().zip(values) {
+            match value.as_deref().and_then(Share::read) {
+                Some(share) => drop(batch.shares.insert(key, (share, true))),
+                None if missing.iter().any(|(other, _)| *other == key) => {}
+                None => missing.push((key, text)),
+            }
+        }
+        if missing.is_empty() {
+            return Ok(Arc::new(batch));
+        }
+        let texts: Vec<&str> = missing.iter().map(|(_, text)| text.as_str()).collect();
+        let (embedded, cost) = self.called(&call, &texts, kind).await?;
+        let shares = shares(&embedded, &texts, cost);
+        let keep = missing.iter().zip(&shares).map(|((key, _), share)| (key.clone(), share.write()));
+        kept.put_values(keep.collect()).await;
+        batch.shares.extend(missing.into_iter().zip(shares).map(|((key, _), share)| (key, (share, false))));
+        (batch.usage, batch.model) = (embedded.usage, Some(embedded.model));
+        Ok(Arc::new(batch))
     }
 
     fn key(&self, call: &Call, keep: Keep, text: &str, kind: EmbedKind) -> CacheKey {

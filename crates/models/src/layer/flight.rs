@@ -35,6 +35,30 @@ impl<K: Eq + Hash, T: Clone> Flights<K, T> {
         flights.extend(flight.downgrade().map(|weak| (key, weak)));
         (flight, true)
     }
+
+    /// The work of each key: that which is under way, and for all other keys one that begins with `make`, which is given
+    /// their places. These places are returned, too.
+    pub(super) fn join_each(
+        &self,
+        keys: &[K],
+        make: impl FnOnce(&[usize]) -> BoxFuture<'static, T>,
+    ) -> (Vec<Shared<BoxFuture<'static, T>>>, Vec<usize>)
+    where
+        K: Clone,
+    {
+        let mut flights = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let under_way = |key| flights.get(key).and_then(WeakShared::upgrade).filter(|flight| flight.peek().is_none());
+        let joined: Vec<_> = keys.iter().map(under_way).collect();
+        let own: Vec<usize> = (0..keys.len()).filter(|at| joined.get(*at).is_some_and(Option::is_none)).collect();
+        if own.is_empty() {
+            return (joined.into_iter().flatten().collect(), own);
+        }
+        let flight = make(&own).shared();
+        flights.retain(|_, flight| flight.upgrade().is_some());
+        let weak = own.iter().filter_map(|at| Some((keys.get(*at)?.clone(), flight.downgrade()?)));
+        flights.extend(weak);
+        (joined.into_iter().map(|one| one.unwrap_or_else(|| flight.clone())).collect(), own)
+    }
 }
 
 #[cfg(test)]

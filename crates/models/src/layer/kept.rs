@@ -5,7 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::future::BoxFuture;
-use futures::{FutureExt as _, StreamExt as _, stream};
+use futures::stream::BoxStream;
+use futures::{FutureExt as _, Stream, StreamExt as _, TryFutureExt as _, TryStreamExt as _, stream};
 use lorekeep_types::{
     CacheKey, Call, ChatEvent, ChatMessage, ChatRequest, ChatStream, Completion, FinishReason, Keep, ModelCache,
     ModelError, ModelFault, ModelId, OutputFormat, Part, Phase, Saved, TokenUsage, WebSource,
@@ -14,6 +15,8 @@ use serde::{Deserialize, Serialize};
 use unicode_normalization::{IsNormalized, UnicodeNormalization as _, is_nfc_quick};
 
 use super::chat::GuardedChat;
+use super::embed::Batch;
+use super::fan::{Fans, Reader};
 use super::flight::Flights;
 use super::guard::Guarded as _;
 
@@ -27,6 +30,15 @@ pub struct Kept(Arc<Inner>);
 struct Inner {
     cache: Arc<dyn ModelCache>,
     flights: Flights<CacheKey, Result<Arc<Found>, ModelError>>,
+    streams: Fans<CacheKey, Result<Piece, ModelError>>,
+    vectors: Flights<CacheKey, Result<Arc<Batch>, ModelError>>,
+}
+
+/// A piece of a streamed flight.
+#[derive(Clone)]
+enum Piece {
+    Text(String),
+    Done(Arc<Found>),
 }
 
 /// The answer of a flight.
@@ -55,7 +67,17 @@ impl Kept {
     /// Keeps answers in `cache`.
     #[must_use]
     pub fn new(cache: Arc<dyn ModelCache>) -> Self {
-        Self(Arc::new(Inner { cache, flights: Flights::default() }))
+        Self(Arc::new(Inner {
+            cache,
+            flights: Flights::default(),
+            streams: Fans::default(),
+            vectors: Flights::default(),
+        }))
+    }
+
+    /// Batches of vectors under way, by the keys of their texts.
+    pub(super) fn vectors(&self) -> &Flights<CacheKey, Result<Arc<Batch>, ModelError>> {
+        &self.0.vectors
     }
 
     /// The answer to `request`: from the cache, from an equal call under way, or from the model.
@@ -114,19 +136,73 @@ impl Kept {
         .boxed()
     }
 
-    /// The kept answer as a stream of one piece; else the key under which the answer is to be kept.
+    /// The answer to `request` piece by piece: from the cache, from an equal call under way, of which this one reads what
+    /// it has missed, or from the model. The call goes on as long as anybody reads it.
     pub(super) async fn stream(
         &self,
         model: &GuardedChat,
         (call, keep): (&Call, Keep),
         request: &ChatRequest,
-    ) -> Result<ChatStream, CacheKey> {
+        before: Before,
+    ) -> Result<ChatStream, ModelError> {
         let began = Instant::now();
         let key = key(model, call, keep, request);
-        let Some(found) = self.get(&key).await else { return Err(key) };
-        let completion = hit(model, call, &found, (began, true)).await;
-        let text = ChatEvent::Text(completion.text.clone());
-        Ok(stream::iter([Ok(text), Ok(ChatEvent::Done(Box::new(completion)))]).boxed())
+        let (mut pieces, is_first) =
+            self.0.streams.join(key.clone(), || self.pieces(key, model.clone(), call, request, before.clone()));
+        let ended = || ModelError::new(ModelFault::Malformed, model.model_id(), "the answer ended before it began");
+        let first = async { pieces.next().await.unwrap_or_else(|| Err(ended())) };
+        let first = match waited(call, model.model_id(), first).await {
+            Ok(piece) => piece,
+            Err(error) if !is_first && is_of_the_caller(&error.fault) => {
+                return model.streamed(call, request, before, None).await;
+            }
+            Err(error) => return Err(error),
+        };
+        let (model, call) = (model.clone(), call.clone());
+        let pieces = stream::iter([Ok(first)]).chain(within(call.clone(), model.model_id().clone(), pieces));
+        let event = move |piece| {
+            let (model, call) = (model.clone(), call.clone());
+            async move {
+                let found = match piece? {
+                    Piece::Text(text) => return Ok(ChatEvent::Text(text)),
+                    Piece::Done(found) => found,
+                };
+                let completion = match is_first && !found.was_kept {
+                    true => found.completion.clone(),
+                    false => hit(&model, &call, &found.completion, (began, true)).await,
+                };
+                Ok(ChatEvent::Done(Box::new(completion)))
+            }
+        };
+        Ok(pieces.then(event).boxed())
+    }
+
+    /// The pieces of an answer. Each reader has a deadline of its own.
+    fn pieces(
+        &self,
+        key: CacheKey,
+        model: GuardedChat,
+        call: &Call,
+        request: &ChatRequest,
+        before: Before,
+    ) -> BoxStream<'static, Result<Piece, ModelError>> {
+        let (kept, call, request) = (self.clone(), Call { deadline: None, ..call.clone() }, request.clone());
+        let opened = async move {
+            if let Some(completion) = kept.get(&key).await {
+                let text = Piece::Text(completion.text.clone());
+                let whole = Piece::Done(Arc::new(Found { completion, was_kept: true }));
+                return Ok(stream::iter([Ok(text), Ok(whole)]).boxed());
+            }
+            let events = model.streamed(&call, &request, before, Some((kept, key))).await?;
+            let piece = |event| match event {
+                ChatEvent::Text(text) => Piece::Text(text),
+                ChatEvent::Done(completion) => {
+                    Piece::Done(Arc::new(Found { completion: *completion, was_kept: false }))
+                }
+            };
+            Ok(events.map_ok(piece).boxed())
+        };
+        opened.try_flatten_stream().boxed()
     }
 
     async fn get(&self, key: &CacheKey) -> Option<Completion> {
@@ -176,8 +252,26 @@ fn unread<T>(error: &dyn std::fmt::Display) -> Option<T> {
     None
 }
 
+/// The rest of a flight, at most until the call's own deadline.
+fn within(
+    call: Call,
+    model: ModelId,
+    pieces: Reader<Result<Piece, ModelError>>,
+) -> impl Stream<Item = Result<Piece, ModelError>> {
+    stream::unfold(Some(pieces), move |pieces| {
+        let (call, model) = (call.clone(), model.clone());
+        async move {
+            let mut pieces = pieces?;
+            match waited(&call, &model, pieces.next().map(Ok)).await {
+                Ok(next) => Some((next?, Some(pieces))),
+                Err(error) => Some((Err(error), None)),
+            }
+        }
+    })
+}
+
 /// Waits at most until the call's own deadline.
-async fn waited<T>(
+pub(super) async fn waited<T>(
     call: &Call,
     model: &ModelId,
     flight: impl Future<Output = Result<T, ModelError>>,
@@ -190,7 +284,7 @@ async fn waited<T>(
     })
 }
 
-fn is_of_the_caller(fault: &ModelFault) -> bool {
+pub(super) fn is_of_the_caller(fault: &ModelFault) -> bool {
     matches!(fault, ModelFault::Timeout(_) | ModelFault::QueueFull | ModelFault::OverBudget(_) | ModelFault::Cancelled)
 }
 

@@ -10,6 +10,7 @@ pub mod chat;
 pub mod credential;
 pub mod embed;
 pub mod fallback;
+mod fan;
 mod flight;
 pub mod guard;
 pub mod kept;

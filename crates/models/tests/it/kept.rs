@@ -1,6 +1,7 @@
 //! Answers that are kept: paid for once, told apart by everything they depend on, and entered as what they are.
 
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
@@ -10,8 +11,8 @@ use lorekeep_models::price::Prices;
 use lorekeep_store::{CacheLimits, SqliteCache};
 use lorekeep_testkit::upstream::{Asked, Reply, Step, Upstream};
 use lorekeep_types::{
-    CacheKind, Call, CallRow, ChatEvent, ChatMessage, ChatRequest, ChatRole, FinishReason, ModelCache, Saved,
-    WorkspaceName,
+    CacheKind, Call, CallRow, ChatEvent, ChatMessage, ChatModel, ChatRequest, ChatRole, FinishReason, ModelCache,
+    Saved, WorkspaceName,
 };
 
 use crate::gateway::{Bench, Fixed, good, question, upstream};
@@ -185,4 +186,96 @@ async fn a_streamed_answer_is_kept_and_shown_again() {
     assert_eq!(provider.asked().len(), 1);
     let rows: Vec<CallRow> = bench.closed().await;
     assert_eq!(rows.iter().map(|row| (row.streamed, row.cache_hit)).collect::<Vec<_>>(), [(true, false), (true, true)]);
+}
+
+/// An answer that comes in two pieces, the second some time after the first.
+fn slowly_streamed(_: &Asked) -> Option<Reply> {
+    let mut reply = Reply::open(200, "text/event-stream");
+    for (number, frame) in frames(&["Ada", "."], Some((10, 100))).into_iter().enumerate() {
+        let pause = Step::Wait(Duration::from_millis(if number == 1 { 200 } else { 0 }));
+        reply = reply.then(pause).send(frame);
+    }
+    Some(reply)
+}
+
+/// The pieces of a stream, and whether a cache answered.
+async fn read(model: &dyn ChatModel, call: &Call, request: &ChatRequest) -> (Vec<String>, bool) {
+    let (mut pieces, mut was_kept) = (Vec::new(), false);
+    let mut events = model.stream(call, request).await.unwrap();
+    while let Some(event) = events.next().await {
+        match event.unwrap() {
+            ChatEvent::Text(text) => pieces.push(text),
+            ChatEvent::Done(completion) => was_kept = completion.cache_hit,
+        }
+    }
+    (pieces, was_kept)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_equal_streams_are_one_to_the_byte() {
+    let (provider, cache) = (upstream(slowly_streamed).await, cache());
+    let bench = keeping(&[&provider], &cache);
+    let model = bench.model();
+    let (call, question) = (kept(), question());
+    let answers = join_all((0..50).map(|_| read(model.as_ref(), &call, &question))).await;
+    assert!(answers.iter().all(|(pieces, _)| pieces == &["Ada", "."]), "{answers:?}");
+    assert_eq!((answers.iter().filter(|(_, was_kept)| *was_kept).count(), provider.asked().len()), (49, 1));
+    let rows = bench.closed().await;
+    assert_eq!((rows.len(), rows.iter().filter(|row| row.cache_hit && row.streamed).count()), (50, 49));
+    assert_eq!(rows.iter().map(|row| row.usage.total()).sum::<u64>(), 110, "tokens are counted once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_late_reader_gets_all_of_a_stream_although_the_first_leaves() {
+    let (provider, cache) = (upstream(slowly_streamed).await, cache());
+    let bench = keeping(&[&provider], &cache);
+    let model = bench.model();
+    let (call, question) = (kept(), question());
+    let mut first = model.stream(&call, &question).await.unwrap();
+    assert!(matches!(first.next().await, Some(Ok(ChatEvent::Text(text))) if text == "Ada"));
+    let late = model.stream(&call, &question).await.unwrap();
+    drop(first);
+    let events: Vec<_> = late.collect().await;
+    let Some(Ok(ChatEvent::Done(completion))) = events.last() else { panic!("{events:?}") };
+    assert_eq!((events.len(), completion.text.as_str(), provider.asked().len()), (3, "Ada.", 1));
+    assert!(bench.closed().await.iter().all(|row| row.status == "ok"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_stream_that_nobody_reads_any_more_is_closed() {
+    let provider = upstream(|_| Some(Reply::begun("Ada wrote").then(Step::Hang))).await;
+    let cache = cache();
+    let bench = keeping(&[&provider], &cache);
+    let model = bench.model();
+    let (call, question) = (kept(), question());
+    let mut readers = Vec::new();
+    for _ in 0..3 {
+        let mut reader = model.stream(&call, &question).await.unwrap();
+        reader.next().await.unwrap().unwrap();
+        readers.push(reader);
+    }
+    assert_eq!(provider.asked().len(), 1);
+    let last = readers.pop();
+    drop(readers);
+    assert_eq!(provider.abandoned(), 0, "one reads on");
+    drop(last);
+    let row = bench.closed().await.remove(0);
+    assert_eq!((row.status.as_str(), row.usage.estimated), ("cancelled", true));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn readers_of_one_stream_keep_their_own_deadlines() {
+    let provider = upstream(|_| Some(Reply::begun("Ada wrote").then(Step::Hang))).await;
+    let (cache, question) = (cache(), question());
+    let bench = keeping(&[&provider], &cache);
+    let model = bench.model();
+    let (patient, hasty) = (kept(), Call { deadline: Some(Instant::now() + Duration::from_millis(300)), ..kept() });
+    let first = model.stream(&hasty, &question).await.unwrap();
+    let mut second = model.stream(&patient, &question).await.unwrap();
+    let events: Vec<_> = first.collect().await;
+    assert!(matches!(events.last(), Some(Err(error)) if error.fault.name() == "timeout"), "{events:?}");
+    while let Poll::Ready(event) = futures::poll!(second.next()) {
+        assert!(matches!(&event, Some(Ok(ChatEvent::Text(_)))), "the deadline was the other's: {event:?}");
+    }
+    assert_eq!((provider.asked().len(), provider.abandoned()), (1, 0));
 }

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use lorekeep_models::gateway::Gateway;
 use lorekeep_models::gateway::settings::{GatewaySettings, ProviderKind, ProviderSettings};
 use lorekeep_models::layer::kept::Kept;
 use lorekeep_models::price::Prices;
 use lorekeep_store::{CacheLimits, SqliteCache, SqliteLedger};
-use lorekeep_testkit::upstream::{Asked, Reply, Upstream};
+use lorekeep_testkit::upstream::{Asked, Reply, Step, Upstream};
 use lorekeep_types::{
     CacheKind, Call, CallRow, EmbedKind, ErrorCode, Ledger, ModelCache, ModelDesk as _, ModelId, Models as _, Role,
     WorkspaceName,
@@ -139,4 +140,55 @@ async fn answers_of_another_address_are_others() {
         bench.model().chat(&call, &crate::gateway::question()).await.unwrap();
     }
     assert_eq!((one.asked().len(), other.asked().len()), (1, 1));
+}
+
+fn slow_vectors(asked: &Asked) -> Option<Reply> {
+    let reply = vectors(asked)?;
+    Some(Reply::raw(std::iter::once(Step::Wait(Duration::from_millis(200))).chain(reply.steps).collect()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn fifty_equal_batches_are_one() {
+    let (provider, cache) = (upstream(slow_vectors).await, cache());
+    let bench = bench(&provider, &cache, &[]);
+    let call = call();
+    let calls = (0..50).map(|_| embed(&bench, &call, &["a", "bb"], EmbedKind::Passage));
+    let answers = futures::future::join_all(calls).await;
+    assert!(answers.iter().all(|vectors| vectors == &[[1.0, 1.0], [2.0, 1.0]]), "{answers:?}");
+    assert_eq!(provider.asked().len(), 1);
+    let rows = bench.closed().await;
+    assert_eq!((rows.len(), rows.iter().filter(|row| row.cache_hit).count()), (50, 49));
+    assert_eq!(rows.iter().map(|row| row.usage.prompt).sum::<u64>(), 20, "tokens are counted once");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_a_batch_only_what_no_other_call_embeds_is_sent() {
+    let (provider, cache) = (upstream(slow_vectors).await, cache());
+    let bench = bench(&provider, &cache, &[]);
+    let call = call();
+    let (one, other) = futures::join!(
+        embed(&bench, &call, &["a", "bb", "a"], EmbedKind::Passage),
+        embed(&bench, &call, &["ccc", "bb"], EmbedKind::Passage),
+    );
+    assert_eq!(
+        (one, other),
+        (vec![vec![1.0, 1.0], vec![2.0, 1.0], vec![1.0, 1.0]], vec![vec![3.0, 1.0], vec![2.0, 1.0]])
+    );
+    let mut texts = sent(&provider);
+    texts.sort();
+    assert_eq!(texts, [vec!["a", "bb"], vec!["ccc"]]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_batch_goes_on_although_the_first_caller_leaves() {
+    let (provider, cache) = (upstream(slow_vectors).await, cache());
+    let bench = bench(&provider, &cache, &[]);
+    let call = call();
+    let mut first = Box::pin(embed(&bench, &call, &["a"], EmbedKind::Passage));
+    assert!(futures::poll!(&mut first).is_pending());
+    let mut second = Box::pin(embed(&bench, &call, &["a"], EmbedKind::Passage));
+    assert!(futures::poll!(&mut second).is_pending());
+    drop(first);
+    assert_eq!(second.await, [[1.0, 1.0]]);
+    assert_eq!(provider.asked().len(), 1);
 }
