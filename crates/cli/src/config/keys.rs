@@ -337,6 +337,12 @@ pub static KEYS: &[Key] = &[
         help: "attempts per call where a failure may pass",
     },
     Key {
+        path: "models.slow_ms",
+        kind: Kind::Number(0, 86_400_000),
+        default: "0",
+        help: "calls that take longer are slow; a model is left alone while four of five are; 0 switches this off",
+    },
+    Key {
         path: "models.concurrent",
         kind: Kind::Number(1, 4_096),
         default: "16",

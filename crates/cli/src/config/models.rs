@@ -53,6 +53,7 @@ pub fn resolve(layers: &Layers, environment: &[(String, String)]) -> Result<Gate
         },
         pool: Pool { idle: number("models.idle_connections", 32) as usize, ..Pool::default() },
         attempts: number("models.attempts", 3) as u32,
+        slow: Some(number("models.slow_ms", 0)).filter(|slow| *slow > 0).map(Duration::from_millis),
         concurrent: number("models.concurrent", 16) as usize,
     })
 }

@@ -173,6 +173,7 @@ impl Gateway {
         let guard = Guard::new(id.clone(), places, self.settings.attempts, meter).of_source(&source);
         let credential = state.credentials.entry(id.provider.clone()).or_default().clone();
         let guard = guard.sharing(credential);
+        guard.call_slow(self.settings.slow);
         state.guards.insert(id.clone(), guard.clone());
         guard
     }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use lorekeep_types::{BudgetRule, Error, ErrorCode, ModelId, Result, Role, Secret};
 
@@ -25,6 +26,8 @@ pub struct GatewaySettings {
     pub pool: Pool,
     /// Attempts per call, at least 1.
     pub attempts: u32,
+    /// Calls whose answer, or its first piece, takes longer are slow; `None` when none is.
+    pub slow: Option<Duration>,
     /// Calls of one model at once.
     pub concurrent: usize,
 }
@@ -39,6 +42,7 @@ impl Default for GatewaySettings {
             timeouts: Timeouts::default(),
             pool: Pool::default(),
             attempts: 3,
+            slow: None,
             concurrent: 16,
         }
     }

@@ -1,5 +1,5 @@
-//! Whether a model is worth calling: a circuit that opens when most calls of the last half minute failed, and lets a few
-//! probes through before it closes again.
+//! Whether a model is worth calling: a circuit that opens when most calls of the last half minute failed, or nearly all
+//! were slow, and lets a few probes through before it closes again.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -37,14 +37,25 @@ pub struct Breaker(Mutex<Circuit>);
 #[derive(Debug)]
 struct Circuit {
     started: Instant,
-    /// Calls and failures per bucket, and the bucket's number.
-    buckets: [(u64, u32, u32); BUCKETS],
+    buckets: [Bucket; BUCKETS],
+    /// Calls that take longer are slow; `None` when none is.
+    slow: Option<Duration>,
     connect_faults: u32,
     state: Inner,
     /// How often the circuit opened without closing in between.
     openings: u32,
     /// No call before this moment, whatever the state: the provider asked for it.
     cooldown: Option<Instant>,
+}
+
+/// What became of the calls of a few seconds.
+#[derive(Clone, Copy, Debug, Default)]
+struct Bucket {
+    /// Which seconds.
+    number: u64,
+    calls: u32,
+    failures: u32,
+    slow: u32,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -60,12 +71,18 @@ impl Breaker {
     pub fn new(now: Instant) -> Self {
         Self(Mutex::new(Circuit {
             started: now,
-            buckets: [(0, 0, 0); BUCKETS],
+            buckets: [Bucket::default(); BUCKETS],
+            slow: None,
             connect_faults: 0,
             state: Inner::Closed,
             openings: 0,
             cooldown: None,
         }))
+    }
+
+    /// Takes calls that last longer than this for slow.
+    pub fn call_slow(&self, limit: Option<Duration>) {
+        self.circuit().slow = limit;
     }
 
     /// Asks to make a call; every permission must be answered by [`Breaker::report`] or [`Breaker::forget`].
@@ -92,28 +109,32 @@ impl Breaker {
         }
     }
 
-    /// Tells how an admitted call ended; `None` is success.
-    pub fn report(&self, now: Instant, fault: Option<&ModelFault>) {
+    /// Tells how an admitted call ended that took so long until its answer, or the first piece of it, had come; `None` is
+    /// success.
+    pub fn report(&self, now: Instant, took: Duration, fault: Option<&ModelFault>) {
         let mut circuit = self.circuit();
-        // 429 is the provider's way to say "later", not "broken".
-        if let Some(ModelFault::RateLimited { after }) = fault {
-            circuit.cooldown = after.map(|after| now + after);
+        // 429 is the provider's way to say "later", not "broken"; 503 and 529 may say both.
+        if let Some(ModelFault::RateLimited { after: Some(after) } | ModelFault::Overloaded { after: Some(after) }) =
+            fault
+        {
+            circuit.cooldown = circuit.cooldown.max(Some(now + *after));
         }
         let failed = fault.is_some_and(counts);
+        let slow = circuit.slow.is_some_and(|limit| took > limit);
         circuit.connect_faults = match fault {
             Some(ModelFault::Connect) => circuit.connect_faults + 1,
             _ => 0,
         };
         match circuit.state {
-            Inner::HalfOpen { .. } if failed => circuit.open(now),
+            Inner::HalfOpen { .. } if failed || slow => circuit.open(now),
             Inner::HalfOpen { good, .. } if good + 1 >= PROBES => circuit.close(),
             Inner::HalfOpen { running, good } => {
                 circuit.state = Inner::HalfOpen { running: running.saturating_sub(1), good: good + 1 };
             }
             Inner::Closed => {
-                circuit.count(now, failed);
-                let (calls, failures) = circuit.window(now);
-                let mostly = calls >= LEAST_CALLS && failures * 2 >= calls;
+                circuit.count(now, failed, slow);
+                let Bucket { calls, failures, slow, .. } = circuit.window(now);
+                let mostly = calls >= LEAST_CALLS && (failures * 2 >= calls || slow * 5 >= calls * 4);
                 if mostly || circuit.connect_faults >= MOST_CONNECT_FAULTS {
                     circuit.open(now);
                 }
@@ -163,20 +184,27 @@ impl Circuit {
         now.saturating_duration_since(self.started).as_secs() / BUCKET.as_secs() + 1
     }
 
-    fn count(&mut self, now: Instant, failed: bool) {
+    fn count(&mut self, now: Instant, failed: bool, slow: bool) {
         let number = self.number(now);
         let Some(bucket) = self.buckets.get_mut((number % BUCKETS as u64) as usize) else { return };
-        if bucket.0 != number {
-            *bucket = (number, 0, 0);
+        if bucket.number != number {
+            *bucket = Bucket { number, ..Bucket::default() };
         }
-        bucket.1 += 1;
-        bucket.2 += u32::from(failed);
+        bucket.calls += 1;
+        bucket.failures += u32::from(failed);
+        bucket.slow += u32::from(slow);
     }
 
-    fn window(&self, now: Instant) -> (u32, u32) {
+    /// The sum of what is not older than the window.
+    fn window(&self, now: Instant) -> Bucket {
         let oldest = self.number(now).saturating_sub(BUCKETS as u64 - 1);
-        let recent = self.buckets.iter().filter(|bucket| bucket.0 >= oldest.max(1));
-        recent.fold((0, 0), |sum, bucket| (sum.0 + bucket.1, sum.1 + bucket.2))
+        let recent = self.buckets.iter().filter(|bucket| bucket.number >= oldest.max(1));
+        recent.fold(Bucket::default(), |sum, bucket| Bucket {
+            number: bucket.number,
+            calls: sum.calls + bucket.calls,
+            failures: sum.failures + bucket.failures,
+            slow: sum.slow + bucket.slow,
+        })
     }
 
     fn open(&mut self, now: Instant) {
@@ -190,7 +218,7 @@ impl Circuit {
 
     fn close(&mut self) {
         (self.state, self.openings, self.connect_faults) = (Inner::Closed, 0, 0);
-        self.buckets = [(0, 0, 0); BUCKETS];
+        self.buckets = [Bucket::default(); BUCKETS];
     }
 }
 
@@ -198,10 +226,12 @@ impl Circuit {
 mod tests {
     use super::*;
 
+    const QUICK: Duration = Duration::from_millis(5);
+
     fn failing(breaker: &Breaker, now: Instant, calls: u32, failures: u32) {
         for number in 0..calls {
             assert!(breaker.admit(now).is_ok());
-            breaker.report(now, (number < failures).then_some(&ModelFault::Server));
+            breaker.report(now, QUICK, (number < failures).then_some(&ModelFault::Server));
         }
     }
 
@@ -237,12 +267,12 @@ mod tests {
         let later = start + Duration::from_secs(34);
         let admitted = (0..100).filter(|_| breaker.admit(later).is_ok()).count();
         assert_eq!(admitted, 3);
-        breaker.report(later, None);
+        breaker.report(later, QUICK, None);
         breaker.forget();
         assert!(breaker.admit(later).is_ok(), "a probe whose caller went away leaves its place");
-        breaker.report(later, None);
+        breaker.report(later, QUICK, None);
         assert_eq!(breaker.state(later), CircuitState::HalfOpen);
-        breaker.report(later, None);
+        breaker.report(later, QUICK, None);
         assert_eq!(breaker.state(later), CircuitState::Closed);
     }
 
@@ -253,7 +283,7 @@ mod tests {
         failing(&breaker, start, 20, 20);
         let later = start + Duration::from_secs(34);
         assert!(breaker.admit(later).is_ok());
-        breaker.report(later, Some(&ModelFault::Server));
+        breaker.report(later, QUICK, Some(&ModelFault::Server));
         assert!(breaker.admit(later).err().is_some_and(|wait| wait >= Duration::from_secs(54)));
     }
 
@@ -261,7 +291,7 @@ mod tests {
     fn connections_that_fail_one_after_the_other_open_it() {
         let now = Instant::now();
         let breaker = Breaker::new(now);
-        (0..5).for_each(|_| breaker.report(now, Some(&ModelFault::Connect)));
+        (0..5).for_each(|_| breaker.report(now, QUICK, Some(&ModelFault::Connect)));
         assert_eq!(breaker.state(now), CircuitState::Open);
     }
 
@@ -270,7 +300,7 @@ mod tests {
         let now = Instant::now();
         let breaker = Breaker::new(now);
         for fault in [ModelFault::Request, ModelFault::Credential, ModelFault::Cancelled] {
-            (0..50).for_each(|_| breaker.report(now, Some(&fault)));
+            (0..50).for_each(|_| breaker.report(now, QUICK, Some(&fault)));
         }
         assert_eq!(breaker.state(now), CircuitState::Closed);
     }
@@ -280,9 +310,49 @@ mod tests {
         let now = Instant::now();
         let breaker = Breaker::new(now);
         let after = Some(Duration::from_secs(47));
-        (0..50).for_each(|_| breaker.report(now, Some(&ModelFault::RateLimited { after })));
+        (0..50).for_each(|_| breaker.report(now, QUICK, Some(&ModelFault::RateLimited { after })));
         assert_eq!(breaker.state(now), CircuitState::Closed);
         assert_eq!(breaker.admit(now).err(), after);
         assert!(breaker.admit(now + Duration::from_secs(48)).is_ok());
+    }
+
+    #[test]
+    fn a_pause_that_was_asked_for_is_kept() {
+        let now = Instant::now();
+        let breaker = Breaker::new(now);
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        breaker.report(now, QUICK, Some(&ModelFault::Overloaded { after: seconds(20) }));
+        assert_eq!(breaker.admit(now).err(), seconds(20));
+        for after in [None, seconds(3)] {
+            breaker.report(now, QUICK, Some(&ModelFault::RateLimited { after }));
+            assert_eq!(breaker.admit(now).err(), seconds(20), "whoever says no more says nothing else");
+        }
+        breaker.report(now, QUICK, Some(&ModelFault::RateLimited { after: seconds(30) }));
+        assert_eq!(breaker.admit(now).err(), seconds(30));
+    }
+
+    #[test]
+    fn it_opens_when_nearly_all_calls_are_slow() {
+        let (now, slow) = (Instant::now(), Duration::from_secs(3));
+        let breaker = Breaker::new(now);
+        let calls = |slow_ones: u32| {
+            (0..20).for_each(|number| breaker.report(now, if number < slow_ones { slow } else { QUICK }, None));
+            breaker.state(now)
+        };
+        assert_eq!(calls(20), CircuitState::Closed, "no limit is set");
+        let breaker = Breaker::new(now);
+        breaker.call_slow(Some(Duration::from_secs(2)));
+        let calls = |slow_ones: u32, others: u32| {
+            (0..slow_ones).for_each(|_| breaker.report(now, slow, None));
+            (0..others).for_each(|_| breaker.report(now, QUICK, None));
+            breaker.state(now)
+        };
+        assert_eq!(calls(15, 5), CircuitState::Closed);
+        assert_eq!(calls(4, 0), CircuitState::Closed);
+        assert_eq!(calls(1, 0), CircuitState::Open, "20 of 25");
+        let later = now + Duration::from_secs(34);
+        assert!(breaker.admit(later).is_ok());
+        breaker.report(later, slow, None);
+        assert_eq!(breaker.state(later), CircuitState::Open, "a slow probe says that it is not well yet");
     }
 }

@@ -44,13 +44,17 @@ pub(super) struct Running {
 /// A permission of the circuit, which must be answered.
 pub(super) struct Trial {
     guard: Guard,
+    began: Instant,
+    /// How long its answer, or the first piece of it, took.
+    took: Option<Duration>,
     open: bool,
 }
 
 impl Trial {
     pub(super) fn report(&mut self, outcome: Result<(), &ModelError>) {
         self.open = false;
-        self.guard.shared.breaker.report(Instant::now(), outcome.err().map(|error| &error.fault));
+        let took = *self.took.get_or_insert_with(|| self.began.elapsed());
+        self.guard.shared.breaker.report(Instant::now(), took, outcome.err().map(|error| &error.fault));
         self.guard.credential_was(outcome);
     }
 }
@@ -83,6 +87,11 @@ impl Guard {
     #[must_use]
     pub fn sharing(self, credential: Credential) -> Self {
         Self { credential, ..self }
+    }
+
+    /// Takes calls for slow whose answer, or its first piece, takes longer: when nearly all are, the model is left alone.
+    pub fn call_slow(&self, limit: Option<Duration>) {
+        self.shared.breaker.call_slow(limit);
     }
 
     /// Why the key is not used, if the provider refused it: at all, or for this model.
@@ -162,7 +171,7 @@ impl Guard {
                 format!("not called: it keeps failing, and is tried again in {:.0} s", after.as_secs_f64().ceil());
             self.fault(ModelFault::CircuitOpen { after }, message)
         })?;
-        Ok(Trial { guard: self.clone(), open: true })
+        Ok(Trial { guard: self.clone(), began: Instant::now(), took: None, open: true })
     }
 
     /// Makes attempts until one succeeds or none may follow. The entry is closed on failure, left open on success. What
