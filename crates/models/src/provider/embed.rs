@@ -155,9 +155,10 @@ impl EmbeddingProvider for HttpEmbed {
     }
 }
 
-/// An answer of the shape `T`.
+/// An answer of the shape `T`. All of it has to be text: the parser does not look into what `T` leaves out.
 fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, WireFault> {
-    serde_json::from_slice(body).map_err(|error| WireFault::malformed(format!("the answer cannot be read: {error}")))
+    let text = std::str::from_utf8(body).map_err(|_| WireFault::malformed("the answer is not UTF-8"))?;
+    serde_json::from_str(text).map_err(|error| WireFault::malformed(format!("the answer cannot be read: {error}")))
 }
 
 /// Nothing is written, so that only what was read can be missing.

@@ -14,7 +14,7 @@ use lorekeep_types::{
 use serde_json::{Value, json};
 
 use crate::conformance::{MODEL, call};
-use crate::transport::{Target, http, transport_suite};
+use crate::transport::{Target, bytes_suite, http, transport_suite};
 
 fn bearer() -> Arc<dyn Authorize> {
     Arc::new(Key::Bearer(Secret::new("sk-test")))
@@ -58,6 +58,30 @@ impl Target for Hearing {
 
     async fn ask(http: Http, auth: Arc<dyn Authorize>) -> Result<(), ModelError> {
         HttpTranscription::new(id(), Dialect::OpenAi, http, auth).transcribe(&call(), &recording()).await.map(drop)
+    }
+}
+
+struct Speaking;
+
+impl Target for Speaking {
+    fn auth() -> Arc<dyn Authorize> {
+        bearer()
+    }
+
+    fn good() -> String {
+        "OggS: a sound of two words".to_owned()
+    }
+
+    fn content_type() -> &'static str {
+        "audio/ogg"
+    }
+
+    fn error(message: &str) -> String {
+        error(message)
+    }
+
+    async fn ask(http: Http, auth: Arc<dyn Authorize>) -> Result<(), ModelError> {
+        HttpSpeech::new(id(), Dialect::OpenAi, http, auth).speak(&call(), &utterance()).await.map(drop)
     }
 }
 
@@ -171,4 +195,8 @@ async fn what_is_no_sound_is_an_error() {
 
 mod hearing {
     super::transport_suite!(super::Hearing);
+}
+
+mod speaking {
+    super::bytes_suite!(super::Speaking);
 }

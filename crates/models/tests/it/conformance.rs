@@ -14,6 +14,8 @@ use lorekeep_types::{
     ModelId, Phase, WorkspaceName,
 };
 
+use crate::transport::closes_in_time;
+
 /// What a provider's scripted server says, and what it expects to be asked.
 pub trait Dialect: 'static {
     fn wire() -> Arc<dyn ChatWire>;
@@ -21,6 +23,10 @@ pub trait Dialect: 'static {
     /// The credentials of a model whose provider is at `url`.
     fn auth_at(_url: &str) -> Arc<dyn Authorize> {
         Self::auth()
+    }
+    /// Headers that the provider's settings add to every request.
+    fn headers() -> Vec<(String, String)> {
+        Vec::new()
     }
     /// The reply to a request beside the call itself, such as for a token.
     fn beside(_asked: &Asked) -> Option<Reply> {
@@ -74,7 +80,7 @@ pub fn quick() -> Timeouts {
 }
 
 pub fn model_at<D: Dialect>(url: &str) -> HttpChat {
-    let http = Http::new(url, &[], quick(), Pool::default()).unwrap();
+    let http = Http::new(url, &D::headers(), quick(), Pool::default()).unwrap();
     HttpChat::new(ModelId::new("test", MODEL), D::wire(), http, D::auth_at(url))
 }
 
@@ -335,11 +341,7 @@ pub async fn dropping_closes_upstream<D: Dialect>() {
     let mut stream = model.stream(&call(), &question()).await.unwrap();
     assert!(matches!(stream.next().await, Some(Ok(ChatEvent::Text(_)))));
     drop(stream);
-    let dropped = Instant::now();
-    while upstream.abandoned() == 0 {
-        assert!(dropped.elapsed() < Duration::from_millis(100), "the connection is still open");
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    closes_in_time(&upstream).await;
 }
 
 /// Without usage and a reason for stopping, an answer is whole all the same.
@@ -387,11 +389,7 @@ pub async fn dropping_the_call_closes_upstream<D: Dialect>() {
         _ = drain(&model) => panic!("the call ended"),
         () = until_asked => {}
     }
-    let dropped = Instant::now();
-    while upstream.abandoned() == 0 {
-        assert!(dropped.elapsed() < Duration::from_millis(100), "the connection is still open");
-        tokio::time::sleep(Duration::from_millis(2)).await;
-    }
+    closes_in_time(&upstream).await;
 }
 
 /// The suite for one dialect, as tests of the module it is used in.

@@ -19,6 +19,10 @@ pub trait Target {
     fn auth() -> Arc<dyn Authorize>;
     /// A good answer to what [`Target::ask`] asks.
     fn good() -> String;
+    /// The content type of that.
+    fn content_type() -> &'static str {
+        "application/json"
+    }
     /// The body of an error.
     fn error(message: &str) -> String;
     /// Asks the one question.
@@ -43,12 +47,26 @@ fn json(status: u16, body: impl AsRef<[u8]>) -> Reply {
     Reply::body(status, "application/json", body)
 }
 
+fn good<T: Target>() -> Reply {
+    Reply::body(200, T::content_type(), T::good())
+}
+
+/// Waits for the client to go away, which takes it less than 100 ms.
+pub async fn closes_in_time(upstream: &Upstream) {
+    let dropped = Instant::now();
+    while upstream.abandoned() == 0 {
+        assert!(dropped.elapsed() < Duration::from_millis(100), "the connection is still open");
+        tokio::time::sleep(Duration::from_millis(2)).await;
+    }
+}
+
 pub async fn statuses<T: Target>() {
-    let expected: [(u16, ModelFault); 8] = [
+    let expected: [(u16, ModelFault); 9] = [
         (400, ModelFault::Request),
         (401, ModelFault::Credential),
         (403, ModelFault::Credential),
         (404, ModelFault::Request),
+        (408, ModelFault::Server),
         (413, ModelFault::Request),
         (429, ModelFault::RateLimited { after: None }),
         (500, ModelFault::Server),
@@ -62,9 +80,12 @@ pub async fn statuses<T: Target>() {
 }
 
 pub async fn retry_after<T: Target>() {
-    for status in [429, 503] {
-        let error = fails::<T>(Reply::with_headers(status, &[("retry-after", "2")], T::error("slow down"))).await;
-        assert_eq!(error.fault.retry_after(), Some(Duration::from_secs(2)), "{error}");
+    let date = [("date", "Fri, 20 Nov 2026 10:00:00 GMT"), ("retry-after", "Fri, 20 Nov 2026 10:00:47 GMT")];
+    for (headers, seconds) in [(&[("retry-after", "2")][..], 2), (&date[..], 47)] {
+        for status in [429, 503] {
+            let error = fails::<T>(Reply::with_headers(status, headers, T::error("slow down"))).await;
+            assert_eq!(error.fault.retry_after(), Some(Duration::from_secs(seconds)), "{error}");
+        }
     }
 }
 
@@ -96,13 +117,13 @@ impl Authorize for Renewing {
 pub async fn a_refused_credential_is_renewed<T: Target>() {
     let renewing = || Arc::new(Renewing(AtomicUsize::new(0)));
     let refused = || json(401, T::error("expired"));
-    let upstream = Upstream::start([refused(), json(200, T::good())]).await.unwrap();
+    let upstream = Upstream::start([refused(), good::<T>()]).await.unwrap();
     T::ask(http(&upstream.url()), renewing()).await.unwrap();
     let asked = upstream.asked();
     assert_eq!(asked[0].header("authorization"), Some("Bearer key-0"));
     assert_eq!(asked[1].header("authorization"), Some("Bearer key-1"));
     assert_eq!((asked[0].json(), asked[0].body.len()), (asked[1].json(), asked[1].body.len()));
-    let upstream = Upstream::start([refused(), refused(), json(200, T::good())]).await.unwrap();
+    let upstream = Upstream::start([refused(), refused(), good::<T>()]).await.unwrap();
     let error = T::ask(http(&upstream.url()), renewing()).await.unwrap_err();
     assert_eq!((error.fault, upstream.asked().len()), (ModelFault::Credential, 2));
 }
@@ -119,17 +140,52 @@ pub async fn stalls<T: Target>() {
     assert_eq!(error.fault, ModelFault::Timeout(Phase::FirstByte));
     let body = T::good();
     let half = &body.as_bytes()[..body.len() / 2];
-    let error = fails::<T>(Reply::promising(200, "application/json", body.len()).send(half).then(Step::Hang)).await;
+    let error = fails::<T>(Reply::promising(200, T::content_type(), body.len()).send(half).then(Step::Hang)).await;
     assert_eq!(error.fault, ModelFault::Timeout(Phase::Idle));
     assert!(started.elapsed() < Duration::from_secs(3));
+}
+
+/// The connection ends before the promised length.
+pub async fn cut_short<T: Target>() {
+    let body = T::good();
+    let half = &body.as_bytes()[..body.len() / 2];
+    let short = Reply::promising(200, T::content_type(), body.len()).send(half);
+    assert_eq!(fails::<T>(short).await.fault, ModelFault::Cut { began: false });
+}
+
+pub async fn endless_body<T: Target>() {
+    let reply = Reply::open(200, T::content_type()).then(Step::Forever(vec![b'x'; 65_536]));
+    let fault = fails::<T>(reply).await.fault;
+    assert!(matches!(fault, ModelFault::Malformed | ModelFault::Timeout(Phase::Total)), "{fault:?}");
+}
+
+/// Dropping the call closes the connection within 100 ms.
+pub async fn dropping_closes_upstream<T: Target>() {
+    let upstream = Upstream::start([Reply::raw(vec![Step::Hang])]).await.unwrap();
+    let until_asked = async {
+        while upstream.asked().is_empty() {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    tokio::select! {
+        _ = T::ask(http(&upstream.url()), T::auth()) => panic!("the call ended"),
+        () = until_asked => {}
+    }
+    closes_in_time(&upstream).await;
+}
+
+/// Bytes that are no text are no JSON, not even in a member that nobody reads.
+pub async fn invalid_utf8<T: Target>() {
+    let body = T::good();
+    let (before, after) = body.split_at(body.find('{').unwrap() + 1);
+    let garbled = [before.as_bytes(), b"\"note\":\"\xff\xfe\x80\",", after.as_bytes()].concat();
+    assert_eq!(fails::<T>(json(200, garbled)).await.fault, ModelFault::Malformed);
 }
 
 pub async fn truncated_json<T: Target>() {
     let body = T::good();
     let half = &body.as_bytes()[..body.len() / 2];
     assert_eq!(fails::<T>(json(200, half)).await.fault, ModelFault::Malformed);
-    let short = Reply::promising(200, "application/json", body.len()).send(half);
-    assert_eq!(fails::<T>(short).await.fault, ModelFault::Cut { began: false });
     for nothing in ["", "null", "{}", "[]", "42", "<html>"] {
         let error = fails::<T>(json(200, nothing)).await;
         assert_eq!(error.fault, ModelFault::Malformed, "{nothing}: {error}");
@@ -142,12 +198,11 @@ pub async fn nobody_listens<T: Target>() {
     assert_eq!(error.fault, ModelFault::Connect, "{error}");
 }
 
-/// The suite for one target, as tests of the module it is used in.
+/// The suite for one target whose answers are JSON, as tests of the module it is used in.
 macro_rules! transport_suite {
     ($target:ty) => {
-        $crate::transport::transport_suite!($target:
-            statuses, retry_after, an_error_page_is_not_quoted, a_refused_credential_is_renewed, reset, stalls,
-            truncated_json, nobody_listens);
+        $crate::transport::bytes_suite!($target);
+        $crate::transport::transport_suite!($target: truncated_json, invalid_utf8);
     };
     ($target:ty: $($name:ident),+) => {
         $(#[tokio::test]
@@ -157,3 +212,13 @@ macro_rules! transport_suite {
     };
 }
 pub(crate) use transport_suite;
+
+/// The part of it that holds of answers of any kind.
+macro_rules! bytes_suite {
+    ($target:ty) => {
+        $crate::transport::transport_suite!($target:
+            statuses, retry_after, an_error_page_is_not_quoted, a_refused_credential_is_renewed, reset, stalls,
+            cut_short, endless_body, nobody_listens, dropping_closes_upstream);
+    };
+}
+pub(crate) use bytes_suite;
