@@ -126,7 +126,7 @@ impl Provider {
     /// The capabilities of the provider's kind: whatever its wires can say.
     #[must_use]
     pub fn capabilities(&self) -> Capabilities {
-        capabilities(self.settings.kind)
+        self.settings.kind.capabilities()
     }
 
     /// A chat model.
@@ -138,7 +138,15 @@ impl Provider {
             return local.chat(self.id(model));
         }
         let (wire, id, (http, auth)) = (self.chat_wire()?, self.id(model), self.parts()?);
-        Ok(Arc::new(HttpChat::new(id, wire, http.clone(), Arc::clone(auth))))
+        Ok(Arc::new(HttpChat::new(id, wire, self.capabilities(), http.clone(), Arc::clone(auth))))
+    }
+
+    /// A chat model that reads pictures.
+    ///
+    /// # Errors
+    /// `CapabilityMissing` when the kind has none.
+    pub fn vision(&self, model: &str) -> Result<Arc<dyn ChatModel>> {
+        if self.capabilities().vision { self.chat(model) } else { Err(self.lacks("vision")) }
     }
 
     /// An embedding model.
@@ -286,27 +294,6 @@ impl Provider {
     fn wrong(&self, option: &str, value: &str, rule: &str) -> Error {
         let name = &self.settings.name;
         Error::new(ErrorCode::Configuration, format!("`providers.{name}.{option}` is `{value}`; it must be {rule}"))
-    }
-}
-
-/// The capability table: what a kind's wires can say.
-#[must_use]
-pub fn capabilities(kind: ProviderKind) -> Capabilities {
-    let chat = Capabilities { chat: true, stream: true, json_schema: true, vision: true, ..Capabilities::default() };
-    let hears_and_speaks = Capabilities { embed: true, transcribe: true, speak: true, ..chat };
-    match kind {
-        ProviderKind::OpenAi | ProviderKind::Azure => hears_and_speaks,
-        ProviderKind::Compatible => Capabilities { rerank: true, ..hears_and_speaks },
-        ProviderKind::OpenRouter | ProviderKind::Gemini | ProviderKind::Ollama => Capabilities { embed: true, ..chat },
-        ProviderKind::WatsonX => Capabilities { embed: true, rerank: true, ..chat },
-        ProviderKind::Anthropic => chat,
-        ProviderKind::Perplexity | ProviderKind::PerplexityAgent => Capabilities { web: true, ..chat },
-        ProviderKind::Generate => Capabilities { chat: true, ..Capabilities::default() },
-        ProviderKind::Embeddings => Capabilities { embed: true, ..Capabilities::default() },
-        ProviderKind::Local => Capabilities { chat: true, stream: true, embed: true, ..Capabilities::default() },
-        ProviderKind::Cohere | ProviderKind::Jina | ProviderKind::Tei => {
-            Capabilities { rerank: true, ..Capabilities::default() }
-        }
     }
 }
 

@@ -14,7 +14,7 @@ use lorekeep_types::{
     ModelsOverview, ProviderInfo, RerankModel, Result, Role, SpeechModel, TokenUsage, TranscriptionModel,
 };
 
-use self::build::{Provider, capabilities};
+use self::build::Provider;
 use self::settings::{GatewaySettings, ProviderSettings};
 use crate::layer::audio::{GuardedSpeech, GuardedTranscription};
 use crate::layer::breaker::CircuitState;
@@ -195,6 +195,7 @@ impl Gateway {
                 Role::Embed => drop(provider.embed(&id.model)?),
                 Role::Transcribe => drop(provider.transcribe(&id.model)?),
                 Role::Speak => drop(provider.speak(&id.model)?),
+                Role::Vision => drop(provider.vision(&id.model)?),
                 _ => drop(provider.chat(&id.model)?),
             }
         }
@@ -213,7 +214,7 @@ impl Gateway {
             kind: settings.kind.name().to_owned(),
             base_url: settings.address().unwrap_or_default(),
             key: settings.api_key.as_ref().map(lorekeep_types::Secret::masked),
-            capabilities: capabilities(settings.kind),
+            capabilities: settings.kind.capabilities(),
             fault: provider.and_then(|made| made.as_ref().err()).map(|error| error.message().to_owned()),
         }
     }

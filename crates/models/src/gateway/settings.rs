@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lorekeep_types::{BudgetRule, Error, ErrorCode, ModelId, Result, Role, Secret};
+use lorekeep_types::{BudgetRule, Capabilities, Error, ErrorCode, ModelId, Result, Role, Secret};
 
 use crate::price::Prices;
 use crate::provider::http::{Pool, Timeouts};
@@ -242,6 +242,26 @@ impl ProviderKind {
             Self::Generate => &["template"],
             Self::Local => &["path", "context"],
             _ => &[],
+        }
+    }
+
+    /// The capability table: what the kind's wires can say. Nothing else tells what a provider offers.
+    #[must_use]
+    pub fn capabilities(self) -> Capabilities {
+        let none = Capabilities::default();
+        let chat = Capabilities { chat: true, stream: true, json_schema: true, vision: true, ..none };
+        let hears_and_speaks = Capabilities { embed: true, transcribe: true, speak: true, ..chat };
+        match self {
+            Self::OpenAi | Self::Azure => hears_and_speaks,
+            Self::Compatible => Capabilities { rerank: true, ..hears_and_speaks },
+            Self::OpenRouter | Self::Gemini | Self::Ollama => Capabilities { embed: true, ..chat },
+            Self::WatsonX => Capabilities { embed: true, rerank: true, ..chat },
+            Self::Anthropic => chat,
+            Self::Perplexity | Self::PerplexityAgent => Capabilities { web: true, ..chat },
+            Self::Generate => Capabilities { chat: true, ..none },
+            Self::Embeddings => Capabilities { embed: true, ..none },
+            Self::Local => Capabilities { chat: true, stream: true, embed: true, ..none },
+            Self::Cohere | Self::Jina | Self::Tei => Capabilities { rerank: true, ..none },
         }
     }
 

@@ -21,6 +21,7 @@ use super::llama::Llama;
 use super::shared::Shared;
 use super::text::Text;
 use super::worker::{Counts, Worker};
+use crate::gateway::settings::ProviderKind;
 
 /// Randomness where the request does not say; that of the local services which this one stands in for.
 const TEMPERATURE: f32 = 0.7;
@@ -259,7 +260,7 @@ impl ChatModel for LocalChat {
     }
 
     fn capabilities(&self) -> Capabilities {
-        Capabilities { chat: true, stream: true, ..Capabilities::default() }
+        ProviderKind::Local.capabilities()
     }
 
     fn chat<'a>(&'a self, call: &'a Call, request: &'a ChatRequest) -> BoxFuture<'a, Result<Completion, ModelError>> {

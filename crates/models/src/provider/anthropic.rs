@@ -12,7 +12,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use lorekeep_types::{Capabilities, ChatRequest, ModelFault, OutputFormat, Part};
+use lorekeep_types::{ChatRequest, ModelFault, OutputFormat, Part};
 use serde_json::{Map, Value, json};
 
 use super::openai::{error_message, head, number, parse, parsed_schema, rounded, string, text_of};
@@ -33,10 +33,6 @@ const ONLY_JSON: &str = "Answer with a single JSON object and nothing else: no c
 pub struct Anthropic;
 
 impl ChatWire for Anthropic {
-    fn capabilities(&self) -> Capabilities {
-        Capabilities { chat: true, stream: true, json_schema: true, vision: true, ..Capabilities::default() }
-    }
-
     fn request(&self, model: &str, request: &ChatRequest, streamed: bool) -> Result<WireRequest, WireFault> {
         let messages: Vec<Value> = turns(&request.messages).iter().map(message).collect();
         let mut body = Map::new();

@@ -28,13 +28,20 @@ const MOST_TEXT: usize = 16 << 20;
 pub struct HttpChat {
     caller: Caller,
     wire: Arc<dyn ChatWire>,
+    capabilities: Capabilities,
 }
 
 impl HttpChat {
-    /// The model `id` spoken to in `wire`.
+    /// The model `id` spoken to in `wire`, which offers what its provider's kind does.
     #[must_use]
-    pub fn new(id: ModelId, wire: Arc<dyn ChatWire>, http: Http, auth: Arc<dyn Authorize>) -> Self {
-        Self { caller: Caller::new(id, http, auth), wire }
+    pub fn new(
+        id: ModelId,
+        wire: Arc<dyn ChatWire>,
+        capabilities: Capabilities,
+        http: Http,
+        auth: Arc<dyn Authorize>,
+    ) -> Self {
+        Self { caller: Caller::new(id, http, auth), wire, capabilities }
     }
 
     fn wire_request(&self, request: &ChatRequest, streamed: bool) -> Result<WireRequest, ModelError> {
@@ -58,7 +65,7 @@ impl HttpChat {
     }
 
     async fn streamed(&self, call: &Call, request: &ChatRequest) -> Result<ChatStream, ModelError> {
-        if !self.wire.capabilities().stream {
+        if !self.capabilities.stream {
             return self.in_one_piece(call, request).await;
         }
         let wire_request = self.wire_request(request, true)?;
@@ -107,7 +114,7 @@ impl ChatModel for HttpChat {
     }
 
     fn capabilities(&self) -> Capabilities {
-        self.wire.capabilities()
+        self.capabilities
     }
 
     fn chat<'a>(&'a self, call: &'a Call, request: &'a ChatRequest) -> BoxFuture<'a, Result<Completion, ModelError>> {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use lorekeep_types::{Capabilities, ChatRequest, ChatRole, ModelFault, OutputFormat, Part};
+use lorekeep_types::{ChatRequest, ChatRole, ModelFault, OutputFormat, Part};
 use serde_json::{Map, Value, json};
 
 use super::openai::{in_band_error, number, parse, parsed_schema, rounded, string};
@@ -25,10 +25,6 @@ const SEED_BITS: u64 = 0x7fff_ffff;
 pub struct Gemini;
 
 impl ChatWire for Gemini {
-    fn capabilities(&self) -> Capabilities {
-        Capabilities { chat: true, stream: true, json_schema: true, vision: true, ..Capabilities::default() }
-    }
-
     fn request(&self, model: &str, request: &ChatRequest, streamed: bool) -> Result<WireRequest, WireFault> {
         let contents: Vec<Value> = turns(&request.messages).iter().map(content).collect();
         let mut body = Map::new();

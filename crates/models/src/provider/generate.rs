@@ -1,7 +1,7 @@
 //! A local server of `POST /v1/generate`: one prompt in, one text out. It knows neither messages nor streams nor
 //! usage, and its text may begin with the prompt itself; all of that is made good here.
 
-use lorekeep_types::{Capabilities, ChatMessage, ChatRequest, ChatRole, ModelFault, OutputFormat, Part};
+use lorekeep_types::{ChatMessage, ChatRequest, ChatRole, ModelFault, OutputFormat, Part};
 use serde_json::{Value, json};
 
 use super::openai::{error_message, parse, rounded, string};
@@ -86,10 +86,6 @@ impl Generate {
 }
 
 impl ChatWire for Generate {
-    fn capabilities(&self) -> Capabilities {
-        Capabilities { chat: true, ..Capabilities::default() }
-    }
-
     fn request(&self, _model: &str, request: &ChatRequest, _streamed: bool) -> Result<WireRequest, WireFault> {
         let lacks = |what: &str| Err(WireFault::new(ModelFault::Capability, format!("a local model {what}")));
         if request.messages.iter().flat_map(|message| &message.parts).any(|part| matches!(part, Part::Image { .. })) {

@@ -7,7 +7,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use lorekeep_types::{Capabilities, ChatMessage, ChatRequest, OutputFormat, Part};
+use lorekeep_types::{ChatMessage, ChatRequest, OutputFormat, Part};
 use serde_json::{Map, Value, json};
 
 use super::openai::{in_band_error, number, parse, parsed_schema, rounded, string};
@@ -23,10 +23,6 @@ pub struct Ollama {
 }
 
 impl ChatWire for Ollama {
-    fn capabilities(&self) -> Capabilities {
-        Capabilities { chat: true, stream: true, json_schema: true, vision: true, ..Capabilities::default() }
-    }
-
     fn request(&self, model: &str, request: &ChatRequest, streamed: bool) -> Result<WireRequest, WireFault> {
         let messages: Vec<Value> = request.messages.iter().map(message).collect();
         let mut body = Map::new();

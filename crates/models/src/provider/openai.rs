@@ -6,7 +6,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use lorekeep_types::{Capabilities, ChatMessage, ChatRequest, ModelFault, OutputFormat, Part};
+use lorekeep_types::{ChatMessage, ChatRequest, ModelFault, OutputFormat, Part};
 use serde_json::{Map, Value, json};
 
 use super::wire::{ChatWire, Piece, RawUsage, StreamDecoder, WireFault, WireRequest};
@@ -35,10 +35,6 @@ pub struct OpenAi {
 }
 
 impl ChatWire for OpenAi {
-    fn capabilities(&self) -> Capabilities {
-        Capabilities { chat: true, stream: true, json_schema: true, vision: true, ..Capabilities::default() }
-    }
-
     fn request(&self, model: &str, request: &ChatRequest, streamed: bool) -> Result<WireRequest, WireFault> {
         let mut body = body(model, request)?;
         if let Some(tokens) = request.max_tokens {

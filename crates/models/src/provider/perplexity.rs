@@ -7,7 +7,7 @@
 
 mod responses;
 
-use lorekeep_types::{Capabilities, ChatRequest, OutputFormat, WebSearch, WebSource};
+use lorekeep_types::{ChatRequest, OutputFormat, WebSearch, WebSource};
 use serde_json::{Map, Value, json};
 
 use super::openai::{body, head, in_band_error, number, parse, parsed_schema, string, text_of};
@@ -35,10 +35,6 @@ pub struct Perplexity {
 }
 
 impl ChatWire for Perplexity {
-    fn capabilities(&self) -> Capabilities {
-        Capabilities { chat: true, stream: true, json_schema: true, vision: true, web: true, ..Capabilities::default() }
-    }
-
     fn request(&self, model: &str, request: &ChatRequest, streamed: bool) -> Result<WireRequest, WireFault> {
         match self.form {
             Form::Chat => chat_request(model, request, streamed),

@@ -4,7 +4,7 @@
 //! Reference: <https://cloud.ibm.com/apidocs/watsonx-ai#text-chat>, and the types of IBM's own client,
 //! <https://ibm.github.io/watsonx-ai-node-sdk/>.
 
-use lorekeep_types::{Capabilities, ChatRequest, ModelFault};
+use lorekeep_types::{ChatRequest, ModelFault};
 use serde_json::{Value, json};
 
 use super::http::fault_of;
@@ -75,10 +75,6 @@ impl WatsonX {
 }
 
 impl ChatWire for WatsonX {
-    fn capabilities(&self) -> Capabilities {
-        Capabilities { chat: true, stream: true, json_schema: true, vision: true, ..Capabilities::default() }
-    }
-
     fn request(&self, model: &str, request: &ChatRequest, streamed: bool) -> Result<WireRequest, WireFault> {
         let mut body = body(model, request)?;
         body.remove("model");

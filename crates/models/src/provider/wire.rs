@@ -1,6 +1,6 @@
 //! What a provider's wire has to say: requests as bytes, answers from bytes. Pure; no clock, no network.
 
-use lorekeep_types::{Capabilities, ChatRequest, ModelFault, WebSource};
+use lorekeep_types::{ChatRequest, ModelFault, WebSource};
 use serde_json::Value;
 
 /// Where a request goes and what it carries. Bodies are JSON.
@@ -125,9 +125,6 @@ pub trait StreamDecoder: Send {
 
 /// A provider's dialect of chat.
 pub trait ChatWire: Send + Sync {
-    /// What models of this provider can do, as far as the provider's kind tells.
-    fn capabilities(&self) -> Capabilities;
-
     /// The request for `model`.
     ///
     /// # Errors

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use lorekeep_models::gateway::settings::ProviderKind;
 use lorekeep_models::provider::anthropic::Anthropic;
 use lorekeep_models::provider::auth::{Authorize, Key};
 use lorekeep_models::provider::wire::ChatWire;
@@ -51,6 +52,8 @@ fn end(usage: &Value) -> [String; 2] {
 }
 
 impl Dialect for Messages {
+    const KIND: ProviderKind = ProviderKind::Anthropic;
+
     fn wire() -> Arc<dyn ChatWire> {
         Arc::new(Anthropic)
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
+use lorekeep_models::gateway::settings::ProviderKind;
 use lorekeep_models::provider::auth::Authorize;
 use lorekeep_models::provider::chat::HttpChat;
 use lorekeep_models::provider::http::{Http, Pool, Timeouts};
@@ -18,6 +19,8 @@ use crate::transport::closes_in_time;
 
 /// What a provider's scripted server says, and what it expects to be asked.
 pub trait Dialect: 'static {
+    /// The provider's kind, which tells what it offers.
+    const KIND: ProviderKind;
     fn wire() -> Arc<dyn ChatWire>;
     fn auth() -> Arc<dyn Authorize>;
     /// The credentials of a model whose provider is at `url`.
@@ -81,7 +84,7 @@ pub fn quick() -> Timeouts {
 
 pub fn model_at<D: Dialect>(url: &str) -> HttpChat {
     let http = Http::new(url, &D::headers(), quick(), Pool::default()).unwrap();
-    HttpChat::new(ModelId::new("test", MODEL), D::wire(), http, D::auth_at(url))
+    HttpChat::new(ModelId::new("test", MODEL), D::wire(), D::KIND.capabilities(), http, D::auth_at(url))
 }
 
 pub async fn start<D: Dialect>(replies: impl IntoIterator<Item = Reply>) -> Upstream {
@@ -363,7 +366,7 @@ pub async fn empty_without_particulars_is_an_error<D: Dialect>() {
 
 /// A wire that cannot stream gives the whole answer as one piece.
 pub async fn streamed_in_one_piece<D: Dialect>() {
-    assert!(!D::wire().capabilities().stream);
+    assert!(!D::KIND.capabilities().stream);
     let body = D::whole("It was Ada — 你好.", FinishReason::Stop, None);
     let (pieces, outcome, asked) = listen::<D>(Reply::body(200, "application/json", body)).await;
     assert_eq!((pieces, outcome.unwrap().text.as_str()), (vec!["It was Ada — 你好.".to_owned()], "It was Ada — 你好."));

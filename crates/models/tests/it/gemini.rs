@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use lorekeep_models::gateway::settings::ProviderKind;
 use lorekeep_models::provider::auth::{Authorize, Key};
 use lorekeep_models::provider::gemini::Gemini;
 use lorekeep_models::provider::wire::ChatWire;
@@ -53,6 +54,8 @@ fn event(body: &Value) -> String {
 }
 
 impl Dialect for GenerateContent {
+    const KIND: ProviderKind = ProviderKind::Gemini;
+
     fn wire() -> Arc<dyn ChatWire> {
         Arc::new(Gemini)
     }

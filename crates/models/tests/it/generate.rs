@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use lorekeep_models::gateway::settings::ProviderKind;
 use lorekeep_models::provider::auth::{Authorize, Key};
 use lorekeep_models::provider::generate::{Generate, Template};
 use lorekeep_models::provider::wire::ChatWire;
@@ -16,6 +17,8 @@ const PROMPT: &str = "System: Answer briefly.\nUser: Who?\nAssistant: Ada.\nUser
 struct Local;
 
 impl Dialect for Local {
+    const KIND: ProviderKind = ProviderKind::Generate;
+
     fn wire() -> Arc<dyn ChatWire> {
         Arc::new(Generate::default())
     }

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use futures::future::join_all;
+use lorekeep_models::gateway::settings::ProviderKind;
 use lorekeep_models::provider::auth::Authorize as _;
 use lorekeep_models::provider::chat::HttpChat;
 use lorekeep_models::provider::http::{Http, Pool, Timeouts};
@@ -64,7 +65,7 @@ async fn cloud(first_life: f64, refuse_first: bool) -> Upstream {
 fn model_at(upstream: &Upstream, tokens: Arc<IamTokens>) -> HttpChat {
     let http = Http::new(&upstream.url(), &[], Timeouts::default(), Pool::default()).unwrap();
     let wire = WatsonX::new(Scope::Project("p".to_owned()));
-    HttpChat::new(ModelId::new("watsonx", "m"), Arc::new(wire), http, tokens)
+    HttpChat::new(ModelId::new("watsonx", "m"), Arc::new(wire), ProviderKind::WatsonX.capabilities(), http, tokens)
 }
 
 async fn fifty_chats(model: &HttpChat) {

@@ -4,6 +4,7 @@
 
 mod anthropic;
 mod audio;
+mod capabilities;
 mod conformance;
 mod embed;
 mod embed_suite;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use lorekeep_models::gateway::settings::ProviderKind;
 use lorekeep_models::provider::auth::{Authorize, Key};
 use lorekeep_models::provider::ollama::Ollama;
 use lorekeep_models::provider::wire::ChatWire;
@@ -32,6 +33,8 @@ fn last(text: &str, reason: &str, reported: Option<(u64, u64)>) -> Value {
 }
 
 impl Dialect for Native {
+    const KIND: ProviderKind = ProviderKind::Ollama;
+
     fn wire() -> Arc<dyn ChatWire> {
         Arc::new(Ollama::default())
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use lorekeep_models::gateway::settings::ProviderKind;
 use lorekeep_models::provider::auth::{Authorize, Key};
 use lorekeep_models::provider::openai::{Dialect as Family, OpenAi};
 use lorekeep_models::provider::wire::ChatWire;
@@ -73,6 +74,8 @@ fn absurd(text: &str) -> String {
 }
 
 impl Dialect for Plain {
+    const KIND: ProviderKind = ProviderKind::OpenAi;
+
     fn wire() -> Arc<dyn ChatWire> {
         Arc::new(OpenAi { dialect: Family::OpenAi })
     }
@@ -113,6 +116,8 @@ chat_suite!(Plain);
 struct Azure;
 
 impl Dialect for Azure {
+    const KIND: ProviderKind = ProviderKind::Azure;
+
     fn wire() -> Arc<dyn ChatWire> {
         Arc::new(OpenAi { dialect: Family::Azure { api_version: "2024-10-21".to_owned() } })
     }
@@ -160,6 +165,8 @@ mod azure {
 struct Router;
 
 impl Dialect for Router {
+    const KIND: ProviderKind = ProviderKind::OpenRouter;
+
     fn wire() -> Arc<dyn ChatWire> {
         Arc::new(OpenAi { dialect: Family::OpenRouter })
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use lorekeep_models::gateway::settings::ProviderKind;
 use lorekeep_models::provider::auth::Authorize;
 use lorekeep_models::provider::chat::HttpChat;
 use lorekeep_models::provider::http::{Http, Pool};
@@ -32,6 +33,8 @@ fn whole(message: &Value, finish: &FinishReason, reported: Option<(u64, u64)>) -
 }
 
 impl Dialect for Project {
+    const KIND: ProviderKind = ProviderKind::WatsonX;
+
     fn wire() -> Arc<dyn ChatWire> {
         Arc::new(WatsonX::new(Scope::Project("project-1".to_owned())))
     }
@@ -190,7 +193,8 @@ async fn a_space_pictures_schemas_and_a_base_with_a_path() {
     let upstream = Upstream::start_with([reply], Project::beside).await.unwrap();
     let wire = WatsonX { scope: Scope::Space("space-1".to_owned()), version: "2024-10-08".to_owned() };
     let http = Http::new(&format!("{}/ml/v1/", upstream.url()), &[], quick(), Pool::default()).unwrap();
-    let model = HttpChat::new(ModelId::new("test", MODEL), Arc::new(wire), http, Project::auth_at(&upstream.url()));
+    let (id, can) = (ModelId::new("test", MODEL), Project::KIND.capabilities());
+    let model = HttpChat::new(id, Arc::new(wire), can, http, Project::auth_at(&upstream.url()));
     model.chat(&call(), &request).await.unwrap();
     let asked = upstream.asked();
     assert_eq!(asked[1].path, "/ml/v1/text/chat?version=2024-10-08");

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use lorekeep_models::gateway::settings::ProviderKind;
 use lorekeep_models::provider::auth::Authorize;
 use lorekeep_models::provider::perplexity::{Form, Perplexity};
 use lorekeep_models::provider::wire::ChatWire;
@@ -55,6 +56,8 @@ fn delta(text: &str) -> String {
 }
 
 impl Dialect for Agent {
+    const KIND: ProviderKind = ProviderKind::PerplexityAgent;
+
     fn wire() -> Arc<dyn ChatWire> {
         Arc::new(WIRE)
     }

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use lorekeep_models::gateway::settings::ProviderKind;
 use lorekeep_models::provider::auth::Authorize;
 use lorekeep_models::provider::perplexity::{Form, Perplexity};
 use lorekeep_models::provider::wire::ChatWire;
@@ -34,6 +35,8 @@ fn whole(text: &str, finish: &FinishReason, reported: Option<(u64, u64)>) -> Val
 }
 
 impl Dialect for Chat {
+    const KIND: ProviderKind = ProviderKind::Perplexity;
+
     fn wire() -> Arc<dyn ChatWire> {
         Arc::new(WIRE)
     }
