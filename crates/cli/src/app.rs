@@ -53,6 +53,9 @@ impl App {
         let sources = sources(&global, flags);
         let layers = Layers::read(&sources).map_err(configuration)?;
         let config = Config::resolve(&layers, &sources.environment).map_err(configuration)?;
+        if !global.quiet {
+            layers.conflicts().iter().for_each(|conflict| output::note(&format!("warning: {conflict}")));
+        }
         let workspace = match &global.workspace {
             Some(name) => WorkspaceName::parse(name)?,
             None => WorkspaceName::parse(&config.workspace)?,
@@ -74,6 +77,11 @@ impl App {
             return Err(Error::new(ErrorCode::InvalidRequest, "this needs a confirmation").hint("add --yes").into());
         }
         Ok(output::confirm(question))
+    }
+
+    /// Whether the configuration sets a key.
+    pub fn has(&self, key: &str) -> Result<bool> {
+        Ok(Layers::read(&self.sources)?.get(key).is_some_and(|(value, _)| !value.is_empty()))
     }
 
     /// A way to the product: the server named by `--server`, else the data folder, else the server that holds it.

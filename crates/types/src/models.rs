@@ -97,10 +97,11 @@ pub trait Models: Send + Sync {
     /// retried, limited, recorded, and fall back along the role's chain.
     fn chat(&self, role: Role) -> Option<Arc<dyn ChatModel>>;
 
-    /// One certain model, whatever roles it fills.
+    /// One certain model that a request names, whatever roles it fills.
     ///
     /// # Errors
-    /// `NotFound` for an unknown provider; `CapabilityMissing` when it has no chat.
+    /// `Forbidden` when requests may not name it; `NotFound` for an unknown provider; `CapabilityMissing` when it has no
+    /// chat.
     fn chat_by_id(&self, id: &ModelId) -> Result<Arc<dyn ChatModel>>;
 
     /// The model that orders passages; `None` when none is configured, which is no error. As for [`Models::chat`].

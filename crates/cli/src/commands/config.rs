@@ -10,6 +10,7 @@ use toml_edit::DocumentMut;
 
 use crate::app::{App, sources};
 use crate::args::Global;
+use crate::config::aliases::{ALIASES, VENDORS};
 use crate::config::keys::{self, KEYS, Key, Kind};
 use crate::config::{Layers, user_config_path};
 use crate::output::{self, Exit};
@@ -230,6 +231,21 @@ pub fn reference() -> String {
             key.kind.describe(),
             key.help
         ));
+    }
+    page.push_str(
+        "\n## Names of other programs\n\nVariables of LightRAG and its relatives are read from the environment too, where nothing \
+         above sets the key. Of several for one key the first counts, and a warning says so where they differ; `lorekeep config \
+         show --origin` names the one that counts.\n\n| variable | key | counts |\n|---|---|---|\n",
+    );
+    for alias in ALIASES {
+        page.push_str(&format!("| `{}` | `{}` | {} |\n", alias.variable, alias.path, alias.condition()));
+    }
+    page.push_str(
+        "\nVendors' own variables stand for a setting that a provider of the kind lacks, be it `llm` or one of `providers`.\n\n\
+         | variable | setting | kind |\n|---|---|---|\n",
+    );
+    for (kind, setting, variable) in VENDORS {
+        page.push_str(&format!("| `{variable}` | `{setting}` | `{}` |\n", kind.name()));
     }
     page
 }

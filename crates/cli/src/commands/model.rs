@@ -53,6 +53,9 @@ pub struct Set {
     /// or speak
     #[arg(long, value_name = "ROLE")]
     pub role: Option<String>,
+    /// With `local`: the model's folder, or its .gguf file
+    #[arg(long, value_name = "PATH", conflicts_with = "role")]
+    pub path: Option<String>,
     /// In the data folder, over the configuration, instead of in your configuration file; `none` takes it back
     #[arg(long, requires = "role")]
     pub now: bool,
@@ -232,6 +235,20 @@ async fn set(app: &App, args: &Set) -> Result<Exit> {
     };
     let is_address = args.provider.contains("://");
     let kind = if is_address { ProviderKind::of_address(&args.provider) } else { ProviderKind::parse(&args.provider)? };
+    if !kind.capabilities().chat {
+        let writing = ProviderKind::ALL.into_iter().filter(|kind| kind.capabilities().chat).map(ProviderKind::name);
+        let message = format!("a provider of the kind `{}` writes no answers", kind.name());
+        let writing: Vec<_> = writing.collect();
+        return Err(Error::invalid(message).hint(format!("kinds that do are {}", writing.join(", "))).into());
+    }
+    match &args.path {
+        Some(path) => drop(config::write(&app.global, "llm.path", path)?),
+        None if kind == ProviderKind::Local && !app.has("llm.path")? => {
+            let error = Error::invalid("a model in this process needs its files");
+            return Err(error.hint("add --path FOLDER, the model's folder or its .gguf file").into());
+        }
+        None => {}
+    }
     config::write(&app.global, "llm.provider", kind.name())?;
     config::write(&app.global, "llm.base_url", if is_address { &args.provider } else { "" })?;
     config::write(&app.global, "llm.model", model)?;

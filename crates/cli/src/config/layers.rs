@@ -1,6 +1,6 @@
 //! Configuration as written: every value with the place it came from. Later layers win.
 //!
-//! Defaults, `/etc/lorekeep/config.toml`, the user's `config.toml`, `./lorekeep.toml`, `./.env`, the
+//! Defaults, variables of other programs, `/etc/lorekeep/config.toml`, the user's `config.toml`, `./lorekeep.toml`, `./.env`, the
 //! environment, command flags.
 
 use std::collections::BTreeMap;
@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
+use lorekeep_models::gateway::settings::ProviderKind;
+
+use super::aliases::{self, ALIASES, Applies};
 use super::keys::{self, KEYS, Key, Kind};
 
 /// Where a value came from.
@@ -59,6 +62,7 @@ pub fn user_config_path() -> Option<PathBuf> {
 #[derive(Clone, Debug)]
 pub struct Layers {
     values: BTreeMap<String, (String, Origin)>,
+    conflicts: Vec<String>,
 }
 
 impl Layers {
@@ -67,6 +71,7 @@ impl Layers {
         let plain = KEYS.iter().filter(|key| !key.is_pattern());
         let mut layers = Self {
             values: plain.map(|key| (key.path.to_owned(), (key.default.to_owned(), Origin::Default))).collect(),
+            conflicts: Vec::new(),
         };
         let mut faults = Vec::new();
         for path in &sources.files {
@@ -87,7 +92,13 @@ impl Layers {
         if !faults.is_empty() {
             bail!("the configuration has unknown keys\n  {}", faults.join("\n  "));
         }
+        layers.fill(&sources.environment);
         Ok(layers)
+    }
+
+    /// Variables of other programs that mean one key and differ, as a sentence each.
+    pub fn conflicts(&self) -> &[String] {
+        &self.conflicts
     }
 
     /// The value and origin of a known key.
@@ -122,6 +133,52 @@ impl Layers {
                 let hint = keys::nearest(path).map(|near| format!(", did you mean `{near}`?")).unwrap_or_default();
                 faults.push(format!("`{path}` ({origin}) is unknown{hint}"));
             }
+        }
+    }
+
+    /// Takes variables of other programs for keys that no layer sets.
+    fn fill(&mut self, environment: &[(String, String)]) {
+        let said = |layers: &Self, path: &str| layers.get(path).is_some_and(|(_, origin)| *origin != Origin::Default);
+        let undecided = !said(self, "llm.provider") && !said(self, "llm.base_url");
+        let own: Vec<bool> = ALIASES.iter().map(|alias| said(self, alias.path)).collect();
+        for (alias, _) in ALIASES.iter().zip(own).filter(|(_, own)| !own) {
+            let Some(written) = aliases::variable(environment, alias.variable) else { continue };
+            let applies = match alias.applies {
+                Applies::Always => true,
+                Applies::Undecided => undecided,
+                Applies::To(kind) => self.main_kind() == Some(kind),
+            };
+            let value = alias.value(written);
+            let former = self.values.get(alias.path).filter(|(_, origin)| *origin != Origin::Default);
+            match former {
+                _ if !applies => {}
+                // Only an alias before this one can have set it.
+                Some((former, _)) if former == value => {}
+                Some((_, origin)) => {
+                    self.conflicts.push(format!("{origin} counts, and {} says otherwise", alias.variable));
+                }
+                None => self.take(alias.path, value, alias.variable),
+            }
+        }
+        // A service with `/v1/generate` has one model, which nothing of its own names.
+        let named = self.get("llm.model").is_some_and(|(model, _)| !model.is_empty());
+        let of_theirs = self.get("llm.provider").is_some_and(|(_, from)| from.to_string() == "env LLM_PROVIDER");
+        if !named && of_theirs && self.main_kind() == Some(ProviderKind::Generate) {
+            self.take("llm.model", "local", "LLM_PROVIDER");
+        }
+    }
+
+    fn take(&mut self, path: &str, value: &str, variable: &str) {
+        self.values.insert(path.to_owned(), (value.to_owned(), Origin::Environment(variable.to_owned())));
+    }
+
+    /// The kind of provider that `llm.*` is so far.
+    pub fn main_kind(&self) -> Option<ProviderKind> {
+        let text = |path: &str| self.get(path).map(|(value, _)| value).filter(|value| !value.is_empty());
+        match (text("llm.provider"), text("llm.base_url")) {
+            (Some(kind), _) => ProviderKind::parse(kind).ok(),
+            (None, Some(url)) => Some(ProviderKind::of_address(url)),
+            (None, None) => None,
         }
     }
 
@@ -221,7 +278,7 @@ fn line_of(text: &str, key: &str) -> Option<usize> {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used, reason = "tests")]
+    #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
     use super::*;
 
@@ -265,5 +322,86 @@ mod tests {
         assert_eq!(Layers::read(&sources).unwrap().get("server.bind").unwrap().0, "127.0.0.1:9");
         sources.environment.pop();
         assert_eq!(Layers::read(&sources).unwrap().get("server.bind").unwrap().0, "127.0.0.1:8080");
+    }
+
+    fn aliased(environment: &[(&str, &str)]) -> Layers {
+        let own = |(name, value): &(&str, &str)| ((*name).to_owned(), (*value).to_owned());
+        let environment = environment.iter().map(own).collect();
+        Layers::read(&Sources { environment, ..Sources::default() }).unwrap()
+    }
+
+    /// Variables, a key, its value, and the variable that counts.
+    type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, &'a str, &'a str);
+
+    #[test]
+    fn names_of_other_programs_count_where_ours_are_silent() {
+        let cases: &[Case<'_>] = &[
+            (&[("LLM_BINDING", "azure_openai")], "llm.provider", "azure", "LLM_BINDING"),
+            (&[("LLM_PROVIDER", "local")], "llm.provider", "generate", "LLM_PROVIDER"),
+            (&[("LLM_PROVIDER", "local")], "llm.model", "local", "LLM_PROVIDER"),
+            (&[("LLM_PROVIDER", "local"), ("LLM_MODEL", "tiny")], "llm.model", "tiny", "LLM_MODEL"),
+            (
+                &[("LLM_PROVIDER", "local"), ("LOCAL_LLM_API_URL", "http://gpu:8001")],
+                "llm.base_url",
+                "http://gpu:8001",
+                "LOCAL_LLM_API_URL",
+            ),
+            (&[("LLM_BINDING_HOST", "http://h/v1")], "llm.base_url", "http://h/v1", "LLM_BINDING_HOST"),
+            (&[("LLM_BINDING_API_KEY", "k")], "llm.api_key", "k", "LLM_BINDING_API_KEY"),
+            (
+                &[("LLM_BINDING", "watsonx"), ("WATSONX_MODEL_ID", "a/b"), ("WATSONX_URL", "https://eu")],
+                "llm.model",
+                "a/b",
+                "WATSONX_MODEL_ID",
+            ),
+            (
+                &[
+                    ("LOREKEEP_LLM__PROVIDER", "watsonx"),
+                    ("WATSONX_URL", "https://eu"),
+                    ("WATSONX_BASE_URL", "https://eu"),
+                ],
+                "llm.base_url",
+                "https://eu",
+                "WATSONX_BASE_URL",
+            ),
+            (&[("LIGHTRAG_DAILY_BUDGET_LIMIT", "9")], "llm.max_cost_per_day_usd", "9", "LIGHTRAG_DAILY_BUDGET_LIMIT"),
+            (&[("LIGHTRAG_MAX_DAILY_BUDGET", "9")], "llm.max_cost_per_day_usd", "9", "LIGHTRAG_MAX_DAILY_BUDGET"),
+            (&[("LIGHTRAG_MONTHLY_BUDGET", "90")], "llm.max_cost_per_month_usd", "90", "LIGHTRAG_MONTHLY_BUDGET"),
+        ];
+        for (environment, path, value, origin) in cases {
+            let layers = aliased(environment);
+            let expected = (*value, &Origin::Environment((*origin).to_owned()));
+            assert_eq!(layers.get(path), Some(expected), "{environment:?}");
+            assert!(layers.conflicts().is_empty(), "{environment:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_said_for_us_wins_over_names_of_other_programs() {
+        let layers = aliased(&[
+            ("LOREKEEP_LLM__PROVIDER", "anthropic"),
+            ("LLM_BINDING_HOST", "http://localhost:11434"),
+            ("LLM_BINDING_API_KEY", "theirs"),
+            ("LLM_MODEL", "qwen3:8b"),
+            ("WATSONX_URL", "https://eu"),
+            ("LOREKEEP_LLM__MAX_COST_PER_DAY_USD", "5"),
+            ("LIGHTRAG_DAILY_BUDGET", "100"),
+        ]);
+        for path in ["llm.base_url", "llm.api_key", "llm.model"] {
+            assert_eq!(layers.get(path), Some(("", &Origin::Default)), "{path}: of another provider");
+        }
+        assert_eq!(layers.get("llm.max_cost_per_day_usd").unwrap().0, "5");
+        assert!(layers.conflicts().is_empty(), "{:?}", layers.conflicts());
+    }
+
+    #[test]
+    fn names_of_other_programs_that_contradict_are_told() {
+        let layers = aliased(&[("LIGHTRAG_DAILY_BUDGET_LIMIT", "50"), ("LIGHTRAG_DAILY_BUDGET", "100")]);
+        assert_eq!(layers.get("llm.max_cost_per_day_usd").unwrap().0, "100");
+        let [conflict] = layers.conflicts() else { panic!("{:?}", layers.conflicts()) };
+        assert!(
+            conflict.contains("LIGHTRAG_DAILY_BUDGET counts, and LIGHTRAG_DAILY_BUDGET_LIMIT says otherwise"),
+            "{conflict}"
+        );
     }
 }

@@ -5,28 +5,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
-use lorekeep_models::gateway::settings::{GatewaySettings, ProviderKind, ProviderSettings};
+use lorekeep_models::gateway::settings::{GatewaySettings, PerRequest, ProviderKind, ProviderSettings};
 use lorekeep_models::price::Prices;
 use lorekeep_models::provider::http::{Pool, Timeouts};
 use lorekeep_types::{BudgetAction, BudgetRule, BudgetScope, BudgetWindow, ModelId, Role, Secret, UnknownPrice};
 
+use super::aliases::{variable, vendor};
 use super::layers::Layers;
 use super::resolve::{decimal, expand};
 
 /// The name of the provider that `llm.*` describes.
 const MAIN: &str = "llm";
 
-/// Keys that vendors' own programs read from the environment, by kind of provider.
-const VENDOR_KEYS: [(ProviderKind, &str); 8] = [
-    (ProviderKind::OpenAi, "OPENAI_API_KEY"),
-    (ProviderKind::OpenRouter, "OPENROUTER_API_KEY"),
-    (ProviderKind::Azure, "AZURE_OPENAI_API_KEY"),
-    (ProviderKind::Anthropic, "ANTHROPIC_API_KEY"),
-    (ProviderKind::Gemini, "GEMINI_API_KEY"),
-    (ProviderKind::WatsonX, "WATSONX_API_KEY"),
-    (ProviderKind::Perplexity, "PERPLEXITY_API_KEY"),
-    (ProviderKind::PerplexityAgent, "PERPLEXITY_API_KEY"),
-];
+/// What calls of watsonx are accounted to: one of the two.
+const SCOPES: [&str; 2] = ["project_id", "space_id"];
 
 /// Everything about models. A key in the environment alone configures nothing: no document leaves the machine before
 /// a model was named.
@@ -55,17 +47,47 @@ pub fn resolve(layers: &Layers, environment: &[(String, String)]) -> Result<Gate
         attempts: number("models.attempts", 3) as u32,
         slow: Some(number("models.slow_ms", 0)).filter(|slow| *slow > 0).map(Duration::from_millis),
         concurrent: number("models.concurrent", 16) as usize,
+        per_request: per_request(text("models.per_request"))?,
     })
 }
 
-fn variable<'a>(environment: &'a [(String, String)], name: &str) -> Option<&'a str> {
-    let found = environment.iter().find(|(known, _)| known == name);
-    found.map(|(_, value)| value.as_str()).filter(|value| !value.is_empty())
+fn per_request(text: &str) -> Result<PerRequest> {
+    Ok(match text {
+        "" | "all" => PerRequest::All,
+        "roles" => PerRequest::Roles,
+        "none" => PerRequest::None,
+        list => PerRequest::Named(list.split(',').map(named).collect::<Result<_>>().with_context(|| {
+            format!("`models.per_request` is `{list}`; it must be all, roles, none or a list of models")
+        })?),
+    })
+}
+
+fn named(model: &str) -> Result<ModelId> {
+    ModelId::parse(model).ok_or_else(|| anyhow!("`{model}` is not the name of a model; write it as PROVIDER/MODEL"))
 }
 
 fn vendor_key(kind: ProviderKind, environment: &[(String, String)]) -> Option<Secret> {
-    let (_, name) = VENDOR_KEYS.iter().find(|(known, _)| *known == kind)?;
-    variable(environment, name).map(Secret::new)
+    vendor(kind, "api_key", environment).map(Secret::new)
+}
+
+/// The options of a kind: those that are configured, and the vendor's own variables for what calls are accounted to.
+fn options<'v>(
+    kind: ProviderKind,
+    own: impl Fn(&str) -> Option<&'v str>,
+    environment: &[(String, String)],
+) -> BTreeMap<String, String> {
+    let option = |key: &str| {
+        let written = own(key)?;
+        Some(if key == "path" { expand(written).display().to_string() } else { written.to_owned() })
+    };
+    let mut options: BTreeMap<String, String> =
+        kind.options().iter().filter_map(|key| Some(((*key).to_owned(), option(key)?))).collect();
+    // A project and a space exclude each other: no variable joins the one that is configured.
+    if SCOPES.iter().all(|key| !options.contains_key(*key)) {
+        let named = SCOPES.iter().filter_map(|key| Some((*key, vendor(kind, key, environment)?)));
+        options.extend(named.map(|(key, value)| (key.to_owned(), value.to_owned())));
+    }
+    options
 }
 
 fn providers(layers: &Layers, environment: &[(String, String)]) -> Result<Vec<ProviderSettings>> {
@@ -82,17 +104,12 @@ fn providers(layers: &Layers, environment: &[(String, String)]) -> Result<Vec<Pr
                 .map_err(|_| anyhow!("`providers.{name}` needs `kind` or `base_url`: nothing else says where it is"))?,
             (None, Some(url)) => ProviderKind::of_address(url),
         };
-        let option = |key: &str| {
-            let written = value(key)?;
-            Some(if key == "path" { expand(written).display().to_string() } else { written.to_owned() })
-        };
-        let options = kind.options().iter().filter_map(|key| Some(((*key).to_owned(), option(key)?)));
         providers.push(ProviderSettings {
             name: name.to_owned(),
             kind,
             base_url: value("base_url").map(str::to_owned),
             api_key: value("api_key").map(Secret::new).or_else(|| vendor_key(kind, environment)),
-            options: options.collect(),
+            options: options(kind, value, environment),
         });
     }
     Ok(providers)
@@ -105,26 +122,19 @@ fn main_provider(layers: &Layers, environment: &[(String, String)]) -> Result<Op
         return Ok(None);
     }
     let url = text("llm.base_url");
-    let kind = match (text("llm.provider"), url) {
-        (Some(kind), _) => ProviderKind::parse(kind)?,
-        (None, Some(url)) => ProviderKind::of_address(url),
-        (None, None) => ProviderKind::OpenAi,
-    };
+    let kind = layers.main_kind().unwrap_or(ProviderKind::OpenAi);
     // Addresses that vendors' own programs read.
     let beside = match kind {
         ProviderKind::OpenAi => variable(environment, "OPENAI_BASE_URL").map(str::to_owned),
         ProviderKind::Ollama => variable(environment, "OLLAMA_HOST").map(with_scheme),
         _ => None,
     };
-    let options = [("project_id", "WATSONX_PROJECT_ID"), ("space_id", "WATSONX_SPACE_ID")];
-    let options =
-        options.iter().filter_map(|(key, name)| Some(((*key).to_owned(), variable(environment, name)?.to_owned())));
     Ok(Some(ProviderSettings {
         name: MAIN.to_owned(),
         kind,
         base_url: url.map(str::to_owned).or(beside),
         api_key: text("llm.api_key").map(Secret::new).or_else(|| vendor_key(kind, environment)),
-        options: options.collect(),
+        options: options(kind, |key| text(&format!("llm.{key}")), environment),
     }))
 }
 
@@ -160,8 +170,8 @@ fn roles(
     for name in wanted {
         let known = name == MAIN || providers.iter().any(|provider| provider.name == name);
         if let (false, Ok(kind)) = (known, ProviderKind::parse(&name)) {
-            let api_key = vendor_key(kind, environment);
-            providers.push(ProviderSettings { name, kind, base_url: None, api_key, options: BTreeMap::new() });
+            let (api_key, options) = (vendor_key(kind, environment), options(kind, |_| None, environment));
+            providers.push(ProviderSettings { name, kind, base_url: None, api_key, options });
         }
     }
     Ok(roles)
@@ -172,7 +182,7 @@ fn model_of(text: &str, main: Option<&ProviderSettings>) -> Result<ModelId> {
     match (ModelId::parse(text), main) {
         (Some(model), _) => Ok(model),
         (None, Some(main)) => Ok(ModelId::new(main.name.clone(), text)),
-        (None, None) => bail!("`{text}` is not the name of a model; write it as PROVIDER/MODEL"),
+        (None, None) => named(text),
     }
 }
 
@@ -306,6 +316,77 @@ mod tests {
         );
         assert_eq!(settings.budgets[0].scope, BudgetScope::Workspace("lab".to_owned()));
         assert_eq!(settings.budgets[0].action, BudgetAction::Quote);
+    }
+
+    #[test]
+    fn every_provider_of_watsonx_reads_its_variables() {
+        let environment =
+            [("WATSONX_API_KEY", "w"), ("WATSONX_PROJECT_ID", "p-env"), ("WATSONX_SPACE_ID", ""), ("LLM_MODEL", "m")];
+        let options = |file: &str| {
+            let provider = read(file, &environment).unwrap().providers.remove(0);
+            (provider.option("project_id").map(str::to_owned), provider.option("space_id").map(str::to_owned))
+        };
+        let project = |id: &str| (Some(id.to_owned()), None);
+        assert_eq!(options("[providers.ibm]\nkind = \"watsonx\""), project("p-env"));
+        assert_eq!(options("[providers.ibm]\nkind = \"watsonx\"\nproject_id = \"p-1\""), project("p-1"));
+        assert_eq!(options("[llm]\nprovider = \"watsonx\"\nmodel = \"m\""), project("p-env"));
+        assert_eq!(options("[roles]\nanswer = \"watsonx/m\""), project("p-env"));
+        let space = (None, Some("s-1".to_owned()));
+        assert_eq!(options("[providers.ibm]\nkind = \"watsonx\"\nspace_id = \"s-1\""), space);
+    }
+
+    #[test]
+    fn the_main_provider_has_the_options_of_its_kind() {
+        for (kind, option, value) in [
+            ("local", "path", "/models/llama"),
+            ("generate", "template", "llama3"),
+            ("azure", "api_version", "2025-01-01"),
+            ("watsonx", "space_id", "s-1"),
+            ("ollama", "num_ctx", "8192"),
+        ] {
+            let file = format!("[llm]\nprovider = \"{kind}\"\nmodel = \"m\"\n{option} = \"{value}\"");
+            assert_eq!(read(&file, &[]).unwrap().providers[0].option(option), Some(value), "{kind}");
+        }
+    }
+
+    #[test]
+    fn perplexity_has_two_names_for_its_key() {
+        let key = |environment: &[(&str, &str)]| {
+            let settings = read("[roles]\nanswer = \"perplexity-agent/sonar\"", environment).unwrap();
+            settings.providers[0].api_key.as_ref().map(|key| key.expose().to_owned())
+        };
+        assert_eq!(key(&[("PERPLEXITY_API", "old")]).as_deref(), Some("old"));
+        assert_eq!(key(&[("PERPLEXITY_API", "old"), ("PERPLEXITY_API_KEY", "new")]).as_deref(), Some("new"));
+    }
+
+    #[test]
+    fn prices_may_name_every_rate() {
+        let file = "[prices.m]\ninput_per_mtok = 1\noutput_per_mtok = 2\ncache_read_per_mtok = 0.5\n\
+            cache_write_per_mtok = 4\nreasoning_per_mtok = 8\nper_request = 0.001\nper_search = 0.005\n";
+        let prices = read(file, &[]).unwrap().prices;
+        let usage = lorekeep_types::TokenUsage {
+            prompt: 3_000,
+            completion: 2_000,
+            cached: 1_000,
+            cache_written: 1_000,
+            reasoning: 1_000,
+            searches: 2,
+            ..lorekeep_types::TokenUsage::default()
+        };
+        // 1000 × (1 + 0.5 + 4 + 2 + 8) USD per million, a request and two searches.
+        assert_eq!(prices.cost(&ModelId::new("p", "m"), &usage, 0), Some(15_500_000 + 1_000_000 + 10_000_000));
+    }
+
+    #[test]
+    fn requests_may_name_what_is_said() {
+        let allowed = |value: &str| read(&format!("[models]\nper_request = {value}"), &[]).map(|read| read.per_request);
+        assert_eq!(read("", &[]).unwrap().per_request, PerRequest::All);
+        assert_eq!(allowed("\"roles\"").unwrap(), PerRequest::Roles);
+        assert_eq!(allowed("\"none\"").unwrap(), PerRequest::None);
+        let listed = PerRequest::Named(vec![ModelId::new("a", "x/y"), ModelId::new("b", "z")]);
+        assert_eq!(allowed("[\"a/x/y\", \"b/z\"]").unwrap(), listed);
+        let error = format!("{:#}", allowed("\"some\"").unwrap_err());
+        assert!(error.contains("`models.per_request` is `some`; it must be all, roles, none or a list"), "{error}");
     }
 
     #[test]

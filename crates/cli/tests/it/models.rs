@@ -285,6 +285,20 @@ fn model_set_writes_the_configuration_and_none_takes_it_back() {
 }
 
 #[test]
+fn a_model_in_this_process_is_set_with_its_files() {
+    let place = Place::new();
+    let without = place.run(&["model", "set", "local", "--model", "llama"]);
+    assert!(!without.status.success() && stderr(&without).contains("add --path FOLDER"), "{}", stderr(&without));
+    let set = place.run(&["model", "set", "local", "--model", "llama", "--path", "models/llama"]);
+    assert!(set.status.success(), "{}", stderr(&set));
+    assert_eq!(String::from_utf8_lossy(&place.run(&["config", "get", "llm.path"]).stdout).trim(), "models/llama");
+    let again = place.run(&["model", "set", "local", "--model", "other"]);
+    assert!(again.status.success(), "the files are known: {}", stderr(&again));
+    let mute = place.run(&["model", "set", "cohere", "--model", "x"]);
+    assert!(stderr(&mute).contains("`cohere` writes no answers"), "{}", stderr(&mute));
+}
+
+#[test]
 fn a_model_named_by_the_request_is_asked_and_an_unknown_one_is_not_found() {
     let provider = Provider::saying(ANSWER);
     let place = place(&provider.url(), "");

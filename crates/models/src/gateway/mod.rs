@@ -15,7 +15,7 @@ use lorekeep_types::{
 };
 
 use self::build::Provider;
-use self::settings::{GatewaySettings, ProviderSettings};
+use self::settings::{GatewaySettings, PerRequest, ProviderSettings};
 use crate::layer::audio::{GuardedSpeech, GuardedTranscription};
 use crate::layer::breaker::CircuitState;
 use crate::layer::chat::GuardedChat;
@@ -202,6 +202,23 @@ impl Gateway {
         Ok(())
     }
 
+    /// Whether a request may name the model.
+    fn check_named(&self, id: &ModelId) -> Result<()> {
+        let fills = || Role::CHAT.iter().any(|role| self.models_of(*role).contains(id));
+        let allowed = match &self.settings.per_request {
+            PerRequest::All => true,
+            PerRequest::Roles => fills(),
+            PerRequest::None => false,
+            PerRequest::Named(named) => named.contains(id) || fills(),
+        };
+        if allowed {
+            return Ok(());
+        }
+        let message = format!("the model `{id}` may not be named by a request: `models.per_request` does not allow it");
+        Err(Error::new(ErrorCode::Forbidden, message)
+            .hint("leave the model out to take that of the role `answer`, or add it to `models.per_request`"))
+    }
+
     /// What a call cost, nano-USD; `None` without a price.
     fn cost(&self, id: &ModelId, usage: &TokenUsage) -> Option<i64> {
         self.settings.prices.cost(id, usage, self.clock.now_ms())
@@ -245,6 +262,7 @@ impl Models for Gateway {
     }
 
     fn chat_by_id(&self, id: &ModelId) -> Result<Arc<dyn ChatModel>> {
+        self.check_named(id)?;
         Ok(Arc::new(self.guarded(id)?))
     }
 

@@ -30,6 +30,22 @@ pub struct GatewaySettings {
     pub slow: Option<Duration>,
     /// Calls of one model at once.
     pub concurrent: usize,
+    /// Models that requests may name.
+    pub per_request: PerRequest,
+}
+
+/// Which models a request may name instead of taking that of the role.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum PerRequest {
+    /// Any model of a configured provider.
+    #[default]
+    All,
+    /// Models that fill a role that writes.
+    Roles,
+    /// None.
+    None,
+    /// These, beside models that fill a role that writes.
+    Named(Vec<ModelId>),
 }
 
 impl Default for GatewaySettings {
@@ -44,6 +60,7 @@ impl Default for GatewaySettings {
             attempts: 3,
             slow: None,
             concurrent: 16,
+            per_request: PerRequest::default(),
         }
     }
 }

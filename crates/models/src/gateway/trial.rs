@@ -5,9 +5,9 @@ use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
 use lorekeep_types::{
-    AudioFormat, Call, ChatEvent, ChatMessage, ChatRequest, ChatRole, Completion, EmbedKind, ModelError, ModelId,
-    ModelTest, Models as _, Recording, RerankModel as _, Result, Role, SpeechModel as _, TranscriptionModel as _,
-    Usage, Utterance, WorkspaceName,
+    AudioFormat, Call, ChatEvent, ChatMessage, ChatModel as _, ChatRequest, ChatRole, Completion, EmbedKind,
+    ModelError, ModelId, ModelTest, Models as _, Recording, RerankModel as _, Result, Role, SpeechModel as _,
+    TranscriptionModel as _, Usage, Utterance, WorkspaceName,
 };
 use serde_json::Value;
 
@@ -70,7 +70,7 @@ impl Gateway {
     }
 
     async fn ask(&self, id: &ModelId, started: Instant, test: &mut ModelTest) -> Result<Completion> {
-        let model = self.chat_by_id(id)?;
+        let model = self.guarded(id)?;
         let request = ChatRequest {
             messages: vec![ChatMessage::text(ChatRole::User, "Say: ready for your documents.")],
             // Reasoning models think before they speak, within the same limit.

@@ -8,7 +8,7 @@ use lorekeep_models::gateway::build::Provider;
 use lorekeep_models::gateway::settings::{GatewaySettings, ProviderKind, ProviderSettings};
 use lorekeep_store::SqliteLedger;
 use lorekeep_testkit::upstream::{Reply, Upstream};
-use lorekeep_types::{ChatModel as _, Error, ErrorCode, ModelId, Result, Role, Secret};
+use lorekeep_types::{Error, ErrorCode, ModelId, Result, Role, Secret};
 
 use crate::conformance::{call, question};
 use crate::gateway::Fixed;

@@ -8,14 +8,15 @@ use std::time::{Duration, Instant};
 use futures::StreamExt as _;
 use futures::future::join_all;
 use lorekeep_models::gateway::Gateway;
-use lorekeep_models::gateway::settings::{GatewaySettings, ProviderKind, ProviderSettings};
+use lorekeep_models::gateway::settings::{GatewaySettings, PerRequest, ProviderKind, ProviderSettings};
 use lorekeep_models::price::Prices;
 use lorekeep_models::provider::http::Timeouts;
 use lorekeep_store::SqliteLedger;
 use lorekeep_testkit::upstream::{Asked, Reply, Step, Upstream};
 use lorekeep_types::{
     BudgetAction, BudgetRule, BudgetScope, BudgetWindow, CallPage, CallRow, ChatEvent, ChatMessage, ChatModel,
-    ChatRequest, ChatRole, Clock, Ledger, ModelDesk as _, ModelFault, ModelId, Models as _, Role, UnknownPrice,
+    ChatRequest, ChatRole, Clock, ErrorCode, Ledger, ModelDesk as _, ModelFault, ModelId, Models as _, Role,
+    UnknownPrice,
 };
 
 use crate::conformance::call;
@@ -381,4 +382,29 @@ async fn what_a_repeated_call_lost_before_is_charged_too() {
     let prompt = lorekeep_models::provider::usage::count_request(&question());
     assert_eq!((row.retries, row.usage.prompt, row.usage.completion), (1, 10 + prompt, 100));
     assert!(row.usage.estimated);
+}
+
+/// Requests name any model unless told otherwise; trials are no requests.
+#[tokio::test]
+async fn requests_name_only_models_that_they_may() {
+    let provider = upstream(|_| Some(Reply::streamed("Ada."))).await;
+    let of_role = ModelId::new("p0", "m");
+    let (other, unknown) = (ModelId::new("p0", "other"), ModelId::new("nowhere", "m"));
+    let named = PerRequest::Named(vec![other.clone()]);
+    for (rule, expected) in [
+        (PerRequest::All, [true, true]),
+        (PerRequest::Roles, [true, false]),
+        (PerRequest::None, [false, false]),
+        (named, [true, true]),
+    ] {
+        let bench = Bench::new(&[&provider], |settings| settings.per_request = rule.clone());
+        for (id, allowed) in [&of_role, &other].into_iter().zip(expected) {
+            let outcome = bench.gateway.chat_by_id(id);
+            assert_eq!(outcome.is_ok(), allowed, "{id} with {rule:?}");
+            let code = outcome.err().map(|error| error.code());
+            assert!(code.is_none_or(|code| code == ErrorCode::Forbidden), "{code:?}");
+        }
+        assert!(bench.gateway.chat_by_id(&unknown).is_err());
+        assert!(bench.gateway.test(&other, Role::Answer).await.ok, "{rule:?}");
+    }
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use futures::StreamExt as _;
-use lorekeep_models::gateway::settings::{GatewaySettings, ProviderKind, ProviderSettings};
+use lorekeep_models::gateway::settings::{GatewaySettings, PerRequest, ProviderKind, ProviderSettings};
 use lorekeep_models::price::Prices;
 use lorekeep_models::provider::http::Timeouts;
 use lorekeep_server::ServerSettings;
@@ -312,4 +312,22 @@ async fn a_client_that_goes_away_closes_the_call() {
         let paid = row.charged.is_some_and(|charged| charged > 0) && row.usage.estimated;
         assert!(pieces == 0 || paid, "{path}: {row:?}");
     }
+}
+
+#[tokio::test]
+async fn a_request_names_only_a_model_that_it_may() {
+    let upstream = Upstream::start_with([], |_| Some(Reply::written("Maria Alvarez."))).await.unwrap();
+    let models = GatewaySettings { per_request: PerRequest::Roles, ..settings(upstream.url()) };
+    let server = Server::with_models(models, ServerSettings::default()).stocked().await;
+    let asked = |model: &str| json!({ "question": QUESTION, "model": model });
+    server.post("/v1/ask", &asked("llm/small")).await.ok();
+    let refused = server.post("/v1/ask", &asked("llm/large")).await;
+    assert_eq!(refused.status, StatusCode::FORBIDDEN);
+    let problem = refused.json();
+    assert_eq!(problem["code"], "E-FORBIDDEN", "{problem}");
+    assert!(
+        problem.to_string().contains("`llm/large`") && problem.to_string().contains("`models.per_request`"),
+        "{problem}"
+    );
+    assert_eq!(upstream.asked().len(), 1);
 }
