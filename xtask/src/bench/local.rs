@@ -17,6 +17,8 @@ use crate::run::{cargo, root, run, target};
 const TEXTS: usize = 256;
 const ROUNDS: usize = 5;
 const BATCHES: [usize; 2] = [32, 1];
+/// The most by which a number of a vector may differ from that of torch or ONNX Runtime.
+const MOST_APART: f64 = 1e-4;
 
 /// Measures with the model in `model` and the passages of `set`.
 pub fn measure(python: &Path, model: &Path, set: &Path) -> Result<()> {
@@ -27,7 +29,23 @@ pub fn measure(python: &Path, model: &Path, set: &Path) -> Result<()> {
     let outcome = turns(python, model, set, &work);
     std::fs::remove_dir_all(&work)?;
     let figures = outcome?;
+    exact(&figures["embedding"])?;
     write("local", &figures, &page(&figures)?)
+}
+
+/// Refuses figures of vectors that are not MiniLM's.
+fn exact(rows: &Value) -> Result<()> {
+    let rows = rows.as_array().context("no vectors were compared")?;
+    for (row, other) in rows.iter().flat_map(|row| ["torch", "onnxruntime"].map(|other| (row, other))) {
+        let apart = row[format!("apart_from_{other}")].as_f64().context("no vectors were compared")?;
+        if apart.is_nan() || apart > MOST_APART {
+            let batch = &row["batch"];
+            bail!(
+                "in batches of {batch}, vectors differ from those of {other} by {apart:e}; at most {MOST_APART:e} is allowed"
+            );
+        }
+    }
+    Ok(())
 }
 
 fn turns(python: &Path, model: &Path, set: &Path, work: &Path) -> Result<Value> {
@@ -151,4 +169,19 @@ fn page(figures: &Value) -> Result<String> {
         )?;
     }
     Ok(page)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn vectors_of_another_model_are_refused() {
+        let rows =
+            |torch: f64, onnx: f64| json!([{ "batch": 32, "apart_from_torch": torch, "apart_from_onnxruntime": onnx }]);
+        assert!(exact(&rows(3e-7, 1e-4)).is_ok());
+        for bad in [rows(2e-4, 0.0), rows(0.0, 2e-4), json!([{ "batch": 1, "apart_from_torch": null }]), Value::Null] {
+            assert!(exact(&bad).is_err(), "{bad}");
+        }
+    }
 }

@@ -72,7 +72,8 @@ impl Provider {
         let auth = credential(settings, gateway)?;
         let provider = Self { settings: shared, reach: Reach::Wire(Arc::new(Wire { http, auth })) };
         if provider.capabilities().chat {
-            provider.chat_wire()?;
+            // The name matters to nothing that can be wrong.
+            provider.chat_wire("")?;
         }
         Ok(provider)
     }
@@ -137,7 +138,7 @@ impl Provider {
         if let Reach::Here(local) = &self.reach {
             return local.chat(self.id(model));
         }
-        let (wire, id, (http, auth)) = (self.chat_wire()?, self.id(model), self.parts()?);
+        let (wire, id, (http, auth)) = (self.chat_wire(model)?, self.id(model), self.parts()?);
         Ok(Arc::new(HttpChat::new(id, wire, self.capabilities(), http.clone(), Arc::clone(auth))))
     }
 
@@ -209,7 +210,7 @@ impl Provider {
         }
     }
 
-    fn chat_wire(&self) -> Result<Arc<dyn ChatWire>> {
+    fn chat_wire(&self, model: &str) -> Result<Arc<dyn ChatWire>> {
         let openai = |dialect| Arc::new(OpenAi { dialect }) as Arc<dyn ChatWire>;
         Ok(match self.settings.kind {
             ProviderKind::OpenAi => openai(Dialect::OpenAi),
@@ -220,7 +221,7 @@ impl Provider {
             ProviderKind::Gemini => Arc::new(Gemini),
             ProviderKind::Ollama => Arc::new(self.ollama()?),
             ProviderKind::WatsonX => Arc::new(WatsonX { scope: self.scope()?, version: self.version(VERSION) }),
-            ProviderKind::Generate => Arc::new(Generate { template: self.template()? }),
+            ProviderKind::Generate => Arc::new(Generate { template: self.template(model)? }),
             ProviderKind::Perplexity => Arc::new(Perplexity { form: Form::Chat }),
             ProviderKind::PerplexityAgent => Arc::new(Perplexity { form: Form::Responses }),
             ProviderKind::Embeddings
@@ -258,9 +259,10 @@ impl Provider {
         self.settings.option(option).map(number).transpose()
     }
 
-    fn template(&self) -> Result<Template> {
+    fn template(&self, model: &str) -> Result<Template> {
         match self.settings.option("template") {
-            None | Some("plain") => Ok(Template::Plain),
+            None => Ok(Template::of_model(model)),
+            Some("plain") => Ok(Template::Plain),
             Some("llama3") => Ok(Template::Llama3),
             Some(other) => Err(self.wrong("template", other, "`plain` or `llama3`")),
         }

@@ -137,7 +137,7 @@ pub enum ProviderKind {
     WatsonX,
     /// A local service with `/v1/generate`.
     Generate,
-    /// Perplexity, in the form of chat completions.
+    /// Perplexity, in the form of chat completions, which it retired: for servers that still speak it.
     Perplexity,
     /// Perplexity's Agent API (`/v1/responses`).
     PerplexityAgent,
@@ -220,7 +220,7 @@ impl ProviderKind {
             ("api.anthropic.com", Self::Anthropic),
             ("generativelanguage.googleapis.com", Self::Gemini),
             ("cloud.ibm.com", Self::WatsonX),
-            ("api.perplexity.ai", Self::Perplexity),
+            ("api.perplexity.ai", Self::PerplexityAgent),
             ("api.cohere.com", Self::Cohere),
             ("api.jina.ai", Self::Jina),
             (":11434", Self::Ollama),
@@ -301,6 +301,7 @@ mod tests {
             ("http://gpu1:8000/v1", ProviderKind::Compatible),
             ("https://eu-de.ml.cloud.ibm.com/ml/v1", ProviderKind::WatsonX),
             ("https://mine.openai.azure.com", ProviderKind::Azure),
+            ("https://api.perplexity.ai", ProviderKind::PerplexityAgent),
         ];
         for (url, kind) in kinds {
             assert_eq!(ProviderKind::of_address(url), kind, "{url}");

@@ -162,6 +162,10 @@ impl Draft {
     fn finish(self, model: &ModelId, request: &ChatRequest) -> Result<Completion, ModelError> {
         let usage = self.usage(request);
         let finish = finish_reason(self.finish.as_deref().unwrap_or_default());
+        if finish == FinishReason::Length {
+            let written = usage.completion;
+            tracing::warn!(%model, written, "the answer was cut at the limit of tokens: allow more (`answer.tokens.completion`)");
+        }
         if self.text.trim().is_empty() {
             let fault = match finish {
                 FinishReason::ContentFilter => ModelFault::ContentFilter,

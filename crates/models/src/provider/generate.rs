@@ -30,6 +30,14 @@ pub enum Template {
 }
 
 impl Template {
+    /// The template that a model was trained with, as far as its name tells: Llama 3 and its kin by their own.
+    #[must_use]
+    pub fn of_model(name: &str) -> Self {
+        let name = name.to_ascii_lowercase();
+        let is_llama = ["llama-3", "llama3", "llama_3"].iter().any(|mark| name.contains(mark));
+        if is_llama { Self::Llama3 } else { Self::Plain }
+    }
+
     /// The prompt of a conversation.
     fn prompt(self, messages: &[ChatMessage]) -> String {
         let turns = messages.iter().map(|message| self.turn(message.role, &message.plain()));
@@ -183,6 +191,16 @@ mod tests {
              <|start_header_id|>user<|end_header_id|>\n\nWho wrote < |eot_id|>?<|eot_id|>\
              <|start_header_id|>assistant<|end_header_id|>\n\n"
         );
+    }
+
+    #[test]
+    fn models_of_a_family_have_its_template() {
+        for name in ["llama-3.2-3b-instruct-frog", "meta-llama/Llama-3.2-3B-Instruct", "llama3.1:8b"] {
+            assert_eq!(Template::of_model(name), Template::Llama3, "{name}");
+        }
+        for name in ["local", "llama-2-7b-chat", "mistral-nemo"] {
+            assert_eq!(Template::of_model(name), Template::Plain, "{name}");
+        }
     }
 
     #[test]

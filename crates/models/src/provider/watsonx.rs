@@ -79,21 +79,21 @@ impl ChatWire for WatsonX {
         let mut body = body(model, request)?;
         body.remove("model");
         body.insert("model_id".to_owned(), json!(model));
-        let (name, id) = match &self.scope {
-            Scope::Project(id) => ("project_id", id),
-            Scope::Space(id) => ("space_id", id),
-        };
-        body.insert(name.to_owned(), json!(id));
         if let Some(tokens) = request.max_tokens {
             body.insert("max_tokens".to_owned(), json!(tokens));
         }
+        // Said outright, so that no default of a model's own counts.
+        body.entry("top_p").or_insert_with(|| json!(1));
+        body.extend(["frequency_penalty", "presence_penalty"].map(|name| (name.to_owned(), json!(0))));
         let messages = body.get_mut("messages").and_then(Value::as_array_mut);
         messages.into_iter().flatten().for_each(in_parts);
         let (operation, accept) =
             if streamed { ("chat_stream", "text/event-stream") } else { ("chat", "application/json") };
         let path = format!("/ml/v1/text/{operation}?version={}", self.version);
         let headers = vec![("accept", accept.to_owned())];
-        Ok(WireRequest { headers, ..WireRequest::new(path, Value::Object(body)) })
+        let mut body = Value::Object(body);
+        self.scope.write(&mut body);
+        Ok(WireRequest { headers, ..WireRequest::new(path, body) })
     }
 
     fn answer(&self, _request: &ChatRequest, body: &[u8]) -> Result<Vec<Piece>, WireFault> {

@@ -96,7 +96,7 @@ impl Dialect for Project {
         }
         let expected = json!({
             "model_id": MODEL, "project_id": "project-1", "messages": messages,
-            "max_tokens": 77, "temperature": 0.7, "top_p": 0.9,
+            "max_tokens": 77, "temperature": 0.7, "top_p": 0.9, "frequency_penalty": 0, "presence_penalty": 0,
         });
         assert_eq!(asked.json(), expected);
     }
