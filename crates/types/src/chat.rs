@@ -90,7 +90,7 @@ pub enum OutputFormat {
     },
 }
 
-/// Limits of the web search of a model that has one; ignored by the others.
+/// A search of the web, by a model that can; the others ignore it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WebSearch {
     /// Domains to search; with a leading `-`, domains to leave out.
@@ -118,7 +118,7 @@ pub struct ChatRequest {
     pub seed: Option<u64>,
     /// The form of the answer.
     pub output: OutputFormat,
-    /// Limits of web search.
+    /// Whether and how to search the web. Without it, the answer rests on the messages alone.
     pub web: Option<WebSearch>,
 }
 

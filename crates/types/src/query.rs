@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::chat::ChatRole;
+use crate::chat::{ChatRole, WebSource};
 use crate::chunk::StoredChunk;
 use crate::document::DocumentFilter;
 use crate::error::{Error, Result};
@@ -410,6 +410,10 @@ pub struct Answer {
     /// Passages that a written answer was written from.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sources: Vec<Source>,
+    /// Pages of the web that the model searched, in the order of the numbers in the text; for questions that go to it
+    /// alone. One whose address is not known holds its place.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub web_sources: Vec<WebSource>,
     /// Whether it was kept from an earlier, equal question and cost nothing now.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub cached: bool,

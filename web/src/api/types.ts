@@ -150,9 +150,18 @@ export interface Answer {
   unsupported?: Span[];
   /** Passages that the model was given. */
   sources?: Given[];
+  /** Pages of the web that the model searched: the first is what the text calls `[1]`. */
+  web_sources?: WebSource[];
   /** Kept from an earlier, equal question: cost nothing now. */
   cached?: boolean;
   notices?: string[];
+}
+
+/** A page of the web; without an address it only holds its number. */
+export interface WebSource {
+  url: string;
+  title?: string;
+  date?: string;
 }
 
 export type Reason =

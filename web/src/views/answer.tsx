@@ -109,8 +109,34 @@ function Generated({ answer, open, active }: Props) {
           ))}
         </p>
       ))}
+      <Pages answer={answer} />
       <Given answer={answer} />
     </>
+  );
+}
+
+/** Pages of the web that the model searched, by the numbers in its text. */
+function Pages({ answer }: { answer: Answer }) {
+  const pages = answer.web_sources ?? [];
+  if (pages.length === 0) return null;
+  return (
+    <details class="given" open>
+      <summary>{t('answer.pages', { n: pages.length })}</summary>
+      <ol class="plain">
+        {pages.map(
+          (page, at) =>
+            page.url && (
+              <li key={at}>
+                <span class="given-number">{at + 1}</span>
+                <a href={page.url} target="_blank" rel="noopener noreferrer nofollow">
+                  {page.title || page.url}
+                </a>
+                {page.date && <span class="fine">{page.date}</span>}
+              </li>
+            ),
+        )}
+      </ol>
+    </details>
   );
 }
 

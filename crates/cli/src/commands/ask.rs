@@ -207,6 +207,14 @@ fn show_evidence(answer: &Answer, talks: bool) {
     for citation in &answer.citations {
         show_citation(citation, width);
     }
+    if !answer.web_sources.is_empty() {
+        output::line("");
+    }
+    for (page, number) in answer.web_sources.iter().zip(1..).filter(|(page, _)| !page.url.is_empty()) {
+        let number = styled(Style::Bold, &format!("[{number}]"));
+        let title = page.title.as_deref().map(|title| format!("{}   ", excerpt(title, 80))).unwrap_or_default();
+        output::line(&format!("  {number} {title}{}", page.url));
+    }
     for notice in &answer.notices {
         output::note(&format!("{} {notice}", styled(Style::Warn, "!")));
     }

@@ -166,6 +166,7 @@ pub(super) fn empty(kind: AnswerKind, answer: String) -> Answer {
         first_token_ms: None,
         unsupported: Vec::new(),
         sources: Vec::new(),
+        web_sources: Vec::new(),
         cached: false,
         notices: Vec::new(),
     }

@@ -2,7 +2,7 @@
 
 use lorekeep_types::{
     Answer, AnswerKind, AskRequest, CharSpan, ChatRequest, Completion, EmbeddingModel, Evidence, FinishReason, Reason,
-    Result, Retrieval, Snapshot, Source, TokenCounter, Turn, Usage,
+    Result, Retrieval, Snapshot, Source, TokenCounter, Turn, Usage, WebSearch, WebSource,
 };
 
 use super::cited::{Cited, cited};
@@ -13,6 +13,7 @@ use super::sanitise::{Rules, clean};
 use super::sentences::{Ahead, ReadPassages};
 use super::support;
 use crate::context::{Artifact, Assembled, Draft, Priority, TokenBudget, assemble};
+use crate::prompt::channel::is_hidden;
 use crate::prompt::{Prompt, channel};
 
 /// Randomness of answers: none, since they are to say what the passages say and are kept.
@@ -83,7 +84,8 @@ pub(crate) fn bare(frame: &Frame<'_>) -> Result<Pack> {
     let (completion, mut notices) = room(frame);
     let assembled = assemble(frame.counter, &frame.budget, completion, draft)?;
     notices.extend(told(frame, &assembled));
-    let prompt = chat_request(&assembled);
+    // With evidence, the numbers of passages and pages could not be told apart.
+    let prompt = ChatRequest { web: Some(WebSearch::default()), ..chat_request(&assembled) };
     Ok(Pack { prompt, passages: Vec::new(), entities: Vec::new(), mark: String::new(), searched: 0, notices })
 }
 
@@ -141,6 +143,14 @@ pub(crate) fn ahead(retrieval: &Retrieval, budget: &TokenBudget, kept: &ReadPass
         tokens <= budget.retrieved
     };
     Ahead::of(retrieval.passages.iter().take_while(fits).map(|one| kept.read(&one.chunk, None)))
+}
+
+/// A page as it may be shown: what it says of itself is no more to be trusted than the model.
+fn web_source(page: &WebSource, hosts: &[String]) -> WebSource {
+    let harmless = |text: &Option<String>| text.as_ref().map(|text| clean(text, &Rules { hosts, secret: "" }).0);
+    let leads = ["https://", "http://"].iter().any(|scheme| page.url.starts_with(scheme));
+    let url = if leads { page.url.chars().filter(|letter| !is_hidden(*letter)).collect() } else { String::new() };
+    WebSource { url, title: harmless(&page.title), date: harmless(&page.date), snippet: harmless(&page.snippet) }
 }
 
 fn chat_request(assembled: &Assembled) -> ChatRequest {
@@ -318,7 +328,8 @@ impl Pack {
     /// The answer to a question that was asked without evidence.
     pub(crate) fn finish_bare(&self, request: &AskRequest, completion: &Completion, hosts: &[String]) -> Answer {
         let (answer, notices) = self.harmless(completion, hosts);
-        Answer { answer, notices, ..self.base(request, completion) }
+        let web_sources = completion.sources.iter().map(|page| web_source(page, hosts)).collect();
+        Answer { answer, notices, web_sources, ..self.base(request, completion) }
     }
 
     /// The text that may be shown, and what is to be told about it.

@@ -60,10 +60,11 @@ impl ChatWire for Perplexity {
 fn chat_request(model: &str, request: &ChatRequest, streamed: bool) -> Result<WireRequest, WireFault> {
     let mut body = body(model, request)?;
     body.remove("seed");
-    let web = request.web.clone().unwrap_or_default();
-    let context = web.context_size.as_ref().map(|size| json!({ "search_context_size": size }));
-    body.extend(filters(&web));
+    let web = request.web.as_ref();
+    let context = web.and_then(|web| web.context_size.as_ref()).map(|size| json!({ "search_context_size": size }));
+    body.extend(web.map(filters).unwrap_or_default());
     let optional = [
+        ("disable_search", web.is_none().then_some(json!(true))),
         ("max_tokens", request.max_tokens.map(|tokens| json!(tokens))),
         ("response_format", response_format(&request.output)?),
         ("web_search_options", context),

@@ -189,12 +189,32 @@ pub struct Answer {
     /// Passages that the model was given, with the numbers by which the answer cites them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sources: Vec<Source>,
+    /// Pages of the web that the model searched, where the question went to it alone (mode `bypass`): the first is what
+    /// the text calls `[1]`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub web_sources: Vec<WebSource>,
     /// Whether it was kept from an earlier, equal question, or shared with one at the same time, and cost nothing.
     #[serde(default)]
     pub cached: bool,
     /// What was left out or could not be done.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notices: Vec<String>,
+}
+
+/// A page of the web.
+#[derive(Clone, Debug, Serialize, Deserialize, ToSchema)]
+pub struct WebSource {
+    /// Its address; empty where the model names none.
+    pub url: String,
+    /// Its title.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// When it was published or changed, as the provider writes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub date: Option<String>,
+    /// A piece of its text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub snippet: Option<String>,
 }
 
 /// A passage that a model was given.
@@ -321,9 +341,17 @@ impl From<lorekeep_types::Answer> for Answer {
             first_token_ms: answer.first_token_ms,
             unsupported: answer.unsupported.into_iter().map(Into::into).collect(),
             sources: answer.sources.into_iter().map(Into::into).collect(),
+            web_sources: answer.web_sources.into_iter().map(Into::into).collect(),
             cached: answer.cached,
             notices: answer.notices,
         }
+    }
+}
+
+impl From<lorekeep_types::WebSource> for WebSource {
+    fn from(page: lorekeep_types::WebSource) -> Self {
+        let lorekeep_types::WebSource { url, title, date, snippet } = page;
+        Self { url, title, date, snippet }
     }
 }
 

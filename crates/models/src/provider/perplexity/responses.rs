@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use lorekeep_types::{ChatMessage, ChatRequest, ChatRole, ModelFault, Part, WebSource};
+use lorekeep_types::{ChatMessage, ChatRequest, ChatRole, ModelFault, Part, WebSearch, WebSource};
 use serde_json::{Map, Value, json};
 
 use super::{MOST_SOURCES, filters, page, response_format};
@@ -28,8 +28,8 @@ pub(super) fn request(model: &str, request: &ChatRequest, streamed: bool) -> Res
     let mut body = Map::new();
     body.insert("model".to_owned(), json!(model));
     body.insert("input".to_owned(), said.into_iter().map(item).collect());
-    body.insert("tools".to_owned(), json!([web_search(request)]));
     let optional = [
+        ("tools", request.web.as_ref().map(|web| json!([web_search(web)]))),
         ("instructions", (!instructions.is_empty()).then(|| json!(instructions.join("\n\n")))),
         ("max_output_tokens", request.max_tokens.map(|tokens| json!(tokens))),
         ("response_format", response_format(&request.output)?),
@@ -40,9 +40,8 @@ pub(super) fn request(model: &str, request: &ChatRequest, streamed: bool) -> Res
 }
 
 /// The tool without which a model does not search.
-fn web_search(request: &ChatRequest) -> Value {
-    let web = request.web.clone().unwrap_or_default();
-    let filters = filters(&web);
+fn web_search(web: &WebSearch) -> Value {
+    let filters = filters(web);
     let mut tool = json!({ "type": "web_search" });
     if !filters.is_empty() {
         tool["filters"] = Value::Object(filters);

@@ -90,7 +90,6 @@ impl Dialect for Agent {
         assert_eq!(asked.header("authorization"), Some("Bearer pplx-test"));
         let mut expected = json!({
             "model": MODEL, "instructions": "Answer briefly.", "max_output_tokens": 77,
-            "tools": [{ "type": "web_search" }],
             "input": [
                 { "type": "message", "role": "user", "content": "Who?" },
                 { "type": "message", "role": "assistant", "content": "Ada." },

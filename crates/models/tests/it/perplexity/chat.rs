@@ -78,6 +78,7 @@ impl Dialect for Chat {
         assert_eq!(asked.header("authorization"), Some("Bearer pplx-test"));
         let mut expected =
             json!({ "model": MODEL, "messages": messages(), "max_tokens": 77, "temperature": 0.7, "top_p": 0.9 });
+        expected["disable_search"] = json!(true);
         if streamed {
             expected["stream"] = json!(true);
         }
@@ -102,7 +103,7 @@ fn limits_of_the_search_are_sent() {
     assert_eq!(body["web_search_options"], json!({ "search_context_size": "low" }));
     let any_object = json!({ "name": "object", "schema": { "type": "object" } });
     assert_eq!(body["response_format"], json!({ "type": "json_schema", "json_schema": any_object }));
-    assert_eq!(body.get("seed"), None);
+    assert_eq!((body.get("seed"), body.get("disable_search")), (None, None));
 }
 
 #[tokio::test]
