@@ -132,10 +132,10 @@ impl Engine {
         if sources.is_empty() {
             return Ok(None);
         }
-        self.blocking(ctx, move |engine, workspace, _| {
+        self.blocking(ctx, move |engine, workspace, ctx| {
             let id = JobId::with_suffix(&engine.parts.ids.next());
             let documents = sources.into_iter().map(|source| source.document).collect();
-            let job = NewGraphJob { id, documents, limit: request.limit };
+            let job = NewGraphJob { id, documents, limit: request.limit, principal: ctx.principal.clone() };
             let job = workspace.enqueue_graph(job, engine.parts.clock.now_ms())?;
             engine.ingest.wake_graphs(workspace)?;
             Ok(Some(job))

@@ -35,7 +35,7 @@ impl Engine {
                 Some(id) => open_job(workspace.as_ref(), id)?,
                 None => JobId::with_suffix(&engine.parts.ids.next()),
             };
-            let job = NewJob { id, label: request.label, items: request.items };
+            let job = NewJob { id, label: request.label, principal: ctx.principal.clone(), items: request.items };
             let job = workspace.enqueue(job, engine.parts.clock.now_ms())?;
             engine.ingest.wake(workspace)?;
             Ok(job)
@@ -49,9 +49,9 @@ impl Engine {
     /// # Errors
     /// `StorageFull`, `Storage`.
     pub async fn retry(&self, ctx: &RequestContext, documents: Vec<DocumentId>) -> Result<Option<Job>> {
-        self.blocking(ctx, move |engine, workspace, _| {
+        self.blocking(ctx, move |engine, workspace, ctx| {
             let id = JobId::with_suffix(&engine.parts.ids.next());
-            let job = workspace.retry(id, &documents, engine.parts.clock.now_ms())?;
+            let job = workspace.retry(id, &documents, ctx.principal.as_deref(), engine.parts.clock.now_ms())?;
             if job.is_some() {
                 engine.ingest.wake(workspace)?;
             }

@@ -84,12 +84,12 @@ impl Engine {
     /// `Conflict` when such a job is open; `CapabilityMissing` without any model; what keeps the configured one from
     /// being used.
     pub async fn reindex_vectors(&self, ctx: &RequestContext) -> Result<Job> {
-        self.blocking(ctx, move |engine, workspace, _| {
+        self.blocking(ctx, move |engine, workspace, ctx| {
             if !engine.parts.has_embedder()? {
                 return Err(Error::new(ErrorCode::CapabilityMissing, "no model makes vectors"));
             }
             let id = JobId::with_suffix(&engine.parts.ids.next());
-            let job = workspace.enqueue_vectors(id, engine.parts.clock.now_ms())?;
+            let job = workspace.enqueue_vectors(id, ctx.principal.as_deref(), engine.parts.clock.now_ms())?;
             engine.ingest.wake(workspace)?;
             Ok(job)
         })

@@ -96,8 +96,8 @@ impl Workspace for LocalWorkspace {
         Ok(self.truth.commit(&writes, now_ms)?)
     }
 
-    fn retry(&self, job: JobId, documents: &[DocumentId], now_ms: i64) -> Result<Option<Job>> {
-        Ok(self.truth.retry(&job, documents, now_ms)?)
+    fn retry(&self, job: JobId, documents: &[DocumentId], principal: Option<&str>, now_ms: i64) -> Result<Option<Job>> {
+        Ok(self.truth.retry(&job, documents, principal, now_ms)?)
     }
 
     fn cancel_job(&self, job: &JobId, now_ms: i64) -> Result<bool> {
@@ -120,8 +120,8 @@ impl Workspace for LocalWorkspace {
         Ok(self.truth.read()?.job_items(job, page)?)
     }
 
-    fn enqueue_vectors(&self, job: JobId, now_ms: i64) -> Result<Job> {
-        Ok(self.truth.enqueue_vectors(&job, now_ms)?)
+    fn enqueue_vectors(&self, job: JobId, principal: Option<&str>, now_ms: i64) -> Result<Job> {
+        Ok(self.truth.enqueue_vectors(&job, principal, now_ms)?)
     }
 
     fn vectors_job(&self) -> Result<Option<Job>> {

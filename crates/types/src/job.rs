@@ -79,6 +79,8 @@ pub struct Job {
     pub state: JobState,
     /// A caller's own name for it, unique in the workspace (LightRAG's track id).
     pub label: Option<String>,
+    /// Who asked for it, if known.
+    pub principal: Option<String>,
     /// Outcomes.
     pub counts: JobCounts,
     /// What it may spend on models and has spent; `None` for a job that calls none.
@@ -133,6 +135,8 @@ pub struct NewGraphJob {
     pub documents: Vec<DocumentId>,
     /// Most that may be spent, in nano-USD.
     pub limit: Option<i64>,
+    /// Who asks for it, if known, and pays for the models that are called.
+    pub principal: Option<String>,
 }
 
 /// A document of a graph job, handed to a worker.
@@ -142,6 +146,8 @@ pub struct GraphItem {
     pub item: i64,
     /// Its job.
     pub job: JobId,
+    /// Who asked for the job, if known.
+    pub principal: Option<String>,
     /// The document.
     pub document: DocumentId,
     /// Its display name.
@@ -209,6 +215,8 @@ pub struct NewJob {
     pub id: JobId,
     /// A caller's own name for it.
     pub label: Option<String>,
+    /// Who asks for it, if known, and pays for the models that are called.
+    pub principal: Option<String>,
     /// The documents.
     pub items: Vec<NewItem>,
 }
@@ -220,6 +228,8 @@ pub struct PendingItem {
     pub item: i64,
     /// Its job.
     pub job: JobId,
+    /// Who asked for the job, if known.
+    pub principal: Option<String>,
     /// The document.
     pub document: DocumentId,
     /// Where it comes from.

@@ -262,11 +262,11 @@ pub trait Workspace: Send + Sync {
     fn commit(&self, writes: Vec<DocumentWrite>, now_ms: i64) -> Result<Vec<CommitOutcome>>;
 
     /// Queues failed, cancelled or needs-ocr documents again (all of them when `documents` is empty) as one job.
-    /// `None` when there is nothing to do.
+    /// `None` when there is nothing to do; on behalf of `principal`.
     ///
     /// # Errors
     /// When the truth cannot be written.
-    fn retry(&self, job: JobId, documents: &[DocumentId], now_ms: i64) -> Result<Option<Job>>;
+    fn retry(&self, job: JobId, documents: &[DocumentId], principal: Option<&str>, now_ms: i64) -> Result<Option<Job>>;
 
     /// Cancels a job: its queued items end as `cancelled`. `false` when it had already ended.
     ///
@@ -300,11 +300,11 @@ pub trait Workspace: Send + Sync {
 
     // Vectors made anew.
 
-    /// Accepts a job that makes every vector anew. Until it has ended no documents are handed out.
+    /// Accepts a job that makes every vector anew, on behalf of `principal`. Until it has ended no documents are handed out.
     ///
     /// # Errors
     /// `Conflict` when such a job is open already; the message names it.
-    fn enqueue_vectors(&self, job: JobId, now_ms: i64) -> Result<Job>;
+    fn enqueue_vectors(&self, job: JobId, principal: Option<&str>, now_ms: i64) -> Result<Job>;
 
     /// The open job of new vectors.
     ///

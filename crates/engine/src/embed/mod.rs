@@ -46,10 +46,17 @@ pub(crate) struct Errand {
 }
 
 impl Errand {
-    /// Work in the background on a workspace. To be called where a runtime is entered.
+    /// Work in the background on a workspace, on nobody's behalf. To be called where a runtime is entered.
     pub(crate) fn in_background(workspace: &dyn Workspace, runtime: &Handle, cancel: &Cancel) -> Self {
         let call = Call { priority: Priority::Batch, ..Call::new(OPERATION, workspace.name().clone(), OPERATION) };
         Self { runtime: runtime.clone(), call: call.kept(CacheKind::Embedding, FORM), cancel: cancel.clone() }
+    }
+
+    /// The same work for `principal`, as a part of what `request_id` names.
+    pub(crate) fn on_behalf_of(mut self, principal: Option<&str>, request_id: &str) -> Self {
+        self.call.principal = principal.map(str::to_owned);
+        request_id.clone_into(&mut self.call.request_id);
+        self
     }
 
     /// A question. To be called where a runtime is entered.

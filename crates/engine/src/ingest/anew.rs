@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use lorekeep_types::{CacheKind, Cancel, Error, ErrorCode, FreshVector, JobId, Result, VectorTask, VectorsStage};
+use lorekeep_types::{CacheKind, Cancel, Error, ErrorCode, FreshVector, Job, JobId, Result, VectorTask, VectorsStage};
 
 use super::prepare::problem;
 use super::publish::embedded;
@@ -28,7 +28,7 @@ pub(super) fn run(bench: &Bench) -> Result<()> {
         if bench.lane.life.is_stopping() {
             return Ok(());
         }
-        let outcome = make(bench, &job.id, &cancel, || failures = 0);
+        let outcome = make(bench, &job, &cancel, || failures = 0);
         bench.lane.end_anew();
         let Err(error) = outcome else {
             bench.lane.tell_progress(bench.workspace.as_ref(), &job.id);
@@ -52,9 +52,11 @@ pub(super) fn run(bench: &Bench) -> Result<()> {
     Ok(())
 }
 
-fn make(bench: &Bench, job: &JobId, cancel: &Cancel, mut goes_on: impl FnMut()) -> Result<()> {
+fn make(bench: &Bench, job: &Job, cancel: &Cancel, mut goes_on: impl FnMut()) -> Result<()> {
     let workspace = bench.workspace.as_ref();
     let errand = Errand::in_background(workspace, &bench.runtime, cancel);
+    let errand = errand.on_behalf_of(job.principal.as_deref(), job.id.as_str());
+    let job = &job.id;
     let maker = bench.parts.replacing_embedder(errand)?;
     let maker = maker.ok_or_else(|| Error::new(ErrorCode::CapabilityMissing, "no model makes vectors"))?;
     forget_kept(bench, job, &maker)?;

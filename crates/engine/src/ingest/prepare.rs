@@ -91,7 +91,9 @@ fn steps(
     let title = title(&parsed.metadata, &item.name);
     let extraction = extract::extract(&title, &chunks, cancel).map_err(ended)?;
     stage(Stage::Embed);
-    let vectors = vectors(bench, &parsed, &title, &chunks, cancel).map_err(ended)?;
+    let errand = Errand::in_background(bench.workspace.as_ref(), &bench.runtime, cancel);
+    let errand = errand.on_behalf_of(item.principal.as_deref(), item.document.as_str());
+    let vectors = vectors(bench, errand, &parsed, (&title, &chunks), cancel).map_err(ended)?;
     Ok(DocumentWrite { document: item.document, item: item.item, hash: item.hash, parsed, chunks, vectors, extraction })
 }
 
@@ -146,15 +148,13 @@ fn embedder_of<'a>(parts: &'a EngineParts, metadata: &Metadata) -> Option<&'a dy
 /// One vector per chunk, or none where the model does not know the document's language.
 fn vectors(
     bench: &Bench,
+    errand: Errand,
     parsed: &ParsedDocument,
-    title: &str,
-    chunks: &[NewChunk],
+    (title, chunks): (&str, &[NewChunk]),
     cancel: &Cancel,
 ) -> Result<Vec<Vector>> {
-    let workspace = bench.workspace.as_ref();
-    let errand = Errand::in_background(workspace, &bench.runtime, cancel);
     // It may have to be asked how long its vectors are.
-    let maker = bench.turns.aside(|| bench.parts.writing_embedder(workspace, errand))?;
+    let maker = bench.turns.aside(|| bench.parts.writing_embedder(bench.workspace.as_ref(), errand))?;
     let Some(Maker { model, batch, is_elsewhere }) = maker else { return Ok(Vec::new()) };
     if parsed.metadata.language.as_ref().is_some_and(|code| !model.covers(code)) {
         return Ok(Vec::new());

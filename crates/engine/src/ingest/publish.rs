@@ -1,6 +1,7 @@
 //! Makes the views follow what was committed, reports documents as ready once queries see them, and fills in the
 //! vectors of entities and relations when there is time.
 
+use std::collections::{BTreeMap, HashMap};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
@@ -41,12 +42,12 @@ pub(super) struct Publisher<'a> {
     due: Instant,
     caught_up: Instant,
     /// The job that makes the graphs of what is published.
-    graph_job: Option<JobId>,
+    graph_jobs: HashMap<Option<String>, JobId>,
 }
 
 impl<'a> Publisher<'a> {
     pub(super) fn new(bench: &'a Bench) -> Self {
-        Self { bench, pending: Vec::new(), due: Instant::now(), caught_up: Instant::now(), graph_job: None }
+        Self { bench, pending: Vec::new(), due: Instant::now(), caught_up: Instant::now(), graph_jobs: HashMap::new() }
     }
 
     /// Publishes until the worker is done, then everything that is left.
@@ -102,11 +103,11 @@ impl<'a> Publisher<'a> {
     /// Reports what is pending as ready.
     fn tell(&mut self) {
         let lane = &self.bench.lane;
-        let (mut jobs, mut documents) = (Vec::new(), Vec::new());
+        let (mut jobs, mut documents) = (Vec::new(), Vec::<(JobId, DocumentId)>::new());
         for held in std::mem::take(&mut self.pending) {
             lane.unpublished.remove(&held.document);
             lane.tell_end(&held, DocumentState::Ready.name(), None);
-            documents.push(held.document);
+            documents.push((held.job.clone(), held.document));
             if !jobs.contains(&held.job) {
                 jobs.push(held.job);
             }
@@ -120,14 +121,23 @@ impl<'a> Publisher<'a> {
         }
     }
 
-    /// Has the model make the graph of documents that can be searched by now; those of one burst are one job.
-    fn make_graphs(&mut self, documents: Vec<DocumentId>) -> Result<()> {
+    /// Has the model make the graph of documents that can be searched by now; those that one principal added in one burst
+    /// are one job.
+    fn make_graphs(&mut self, documents: Vec<(JobId, DocumentId)>) -> Result<()> {
         if documents.is_empty() || Extractor::of(&self.bench.parts).is_err() {
             return Ok(());
         }
-        let parts = &self.bench.parts;
-        let id = self.graph_job.get_or_insert_with(|| JobId::with_suffix(&parts.ids.next())).clone();
-        self.bench.workspace.enqueue_graph(NewGraphJob { id, documents, limit: None }, parts.clock.now_ms())?;
+        let (parts, workspace) = (&self.bench.parts, &self.bench.workspace);
+        let mut each: BTreeMap<Option<String>, Vec<DocumentId>> = BTreeMap::new();
+        for (job, document) in documents {
+            let principal = workspace.job(&job)?.and_then(|job| job.principal);
+            each.entry(principal).or_default().push(document);
+        }
+        for (principal, documents) in each {
+            let id = self.graph_jobs.entry(principal.clone()).or_insert_with(|| JobId::with_suffix(&parts.ids.next()));
+            let job = NewGraphJob { id: id.clone(), documents, limit: None, principal };
+            workspace.enqueue_graph(job, parts.clock.now_ms())?;
+        }
         self.bench.graphs.wake(self.bench.clone())
     }
 

@@ -134,6 +134,7 @@ mod tests {
 
     use futures::FutureExt as _;
     use futures::channel::mpsc;
+    use futures::stream::FuturesUnordered;
 
     use super::*;
 
@@ -162,15 +163,18 @@ mod tests {
         let (items, stream) = mpsc::unbounded();
         let (reader, _) = fans.join(1, || stream.boxed());
         let others = (0..20).map(|_| fans.join(1, || unreachable!()).0);
-        let readers: Vec<_> = others.chain([reader]).map(|one| tokio::spawn(one.collect::<Vec<u8>>())).collect();
-        for item in 0..100 {
-            tokio::task::yield_now().await;
-            items.unbounded_send(item).unwrap();
-        }
-        drop(items);
-        for reader in readers {
-            assert_eq!(reader.await.unwrap(), (0..100).collect::<Vec<u8>>());
-        }
+        // Each of them is polled only when it was woken.
+        let readers: FuturesUnordered<_> = others.chain([reader]).map(|one| one.collect::<Vec<u8>>()).collect();
+        let write = async {
+            for item in 0..100 {
+                tokio::task::yield_now().await;
+                items.unbounded_send(item).unwrap();
+            }
+            drop(items);
+        };
+        let (read, ()) = futures::join!(readers.collect::<Vec<_>>(), write);
+        assert_eq!(read.len(), 21);
+        assert!(read.iter().all(|read| read == &(0..100).collect::<Vec<u8>>()), "{read:?}");
     }
 
     #[test]

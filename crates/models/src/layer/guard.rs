@@ -268,7 +268,7 @@ impl<P: Fn() -> u64> Drop for Sent<'_, P> {
     fn drop(&mut self) {
         self.entry.api_ms += self.began.elapsed().as_secs_f64() * 1e3;
         if !self.is_over {
-            self.entry.took(read(&self.prompt));
+            self.entry.took(read(self.prompt));
         }
     }
 }

@@ -7,11 +7,11 @@ use axum::body::Body;
 use axum::http::{Request, StatusCode};
 use lorekeep_models::gateway::settings::GatewaySettings;
 use lorekeep_models::price::Prices;
-use lorekeep_server::ServerSettings;
-use lorekeep_testkit::upstream::{Reply as Answered, Upstream};
+use lorekeep_server::{Callers, ServerSettings};
+use lorekeep_testkit::upstream::{Asked, Reply as Answered, Upstream};
 use lorekeep_types::{
-    Admission, BudgetAction, BudgetRule, BudgetScope, BudgetWindow, CALL_OK, Closing, ModelId, Opening, Role,
-    UnknownPrice, WorkspaceName,
+    Admission, BudgetAction, BudgetRule, BudgetScope, BudgetState, BudgetWindow, CALL_OK, CallPage, CallRow, Closing,
+    ModelId, Opening, Role, Secret, UnknownPrice, WorkspaceName,
 };
 use serde_json::{Value, json};
 
@@ -29,26 +29,32 @@ async fn spent(action: BudgetAction, change: impl FnOnce(&mut GatewaySettings)) 
     let model = ModelId::new("llm", "small");
     let mut models = GatewaySettings {
         budgets: vec![BudgetRule { scope, window, limit: LIMIT, action, unknown_price }],
-        roles: BTreeMap::from([(Role::Answer, vec![model.clone()]), (Role::Speak, vec![model.clone()])]),
+        roles: BTreeMap::from([(Role::Answer, vec![model.clone()]), (Role::Speak, vec![model])]),
         ..settings(upstream.url())
     };
     change(&mut models);
     let server = Server::with_models(models, ServerSettings::default()).stocked().await;
+    spend(&server, None).await;
+    (server, upstream)
+}
+
+/// Spends all of the budget.
+async fn spend(server: &Server, principal: Option<&str>) {
+    let left: i64 = server.ledger.budgets(NOW_MS).unwrap().iter().map(BudgetState::left).sum();
     let opening = Opening {
         at_ms: NOW_MS,
         request_id: "before".to_owned(),
-        model,
+        model: ModelId::new("llm", "small"),
         operation: "answer".to_owned(),
         workspace: WorkspaceName::default_workspace(),
-        principal: None,
+        principal: principal.map(str::to_owned),
         streamed: false,
-        estimate: Some(LIMIT),
+        estimate: Some(left),
         lease_ms: 90_000,
     };
     let Admission::Admitted(number) = server.ledger.open(opening).await.unwrap() else { panic!("it is not spent yet") };
-    let closing = Closing { cost: Some(LIMIT), ..Closing::new(NOW_MS, CALL_OK) };
+    let closing = Closing { cost: Some(left), ..Closing::new(NOW_MS, CALL_OK) };
     server.ledger.close(number, closing).await.unwrap();
-    (server, upstream)
 }
 
 async fn events(server: &Server, body: &Value) -> Vec<(String, Value)> {
@@ -131,4 +137,53 @@ async fn quotes_come_instead_and_name_the_budget() {
     assert!(notices.contains(NAMED) && notices.contains("the answer is quoted instead"), "{notices}");
     let streamed = events(&server, &json!({ "question": QUESTION })).await;
     assert!(streamed.last().unwrap().1["notices"].to_string().contains(NAMED));
+}
+
+/// OpenAI's answer: a vector for each text.
+fn vectors(asked: &Asked) -> Answered {
+    let texts = asked.json()["input"].as_array().unwrap().len();
+    let data: Vec<Value> =
+        (0..texts).map(|index| json!({ "index": index, "embedding": [1.0, f64::from(index as u32), 0.5] })).collect();
+    Answered::json(
+        200,
+        &json!({ "data": data, "model": "small", "usage": { "prompt_tokens": 10, "total_tokens": 10 } }),
+    )
+}
+
+/// Adds a text as `website`; the job's one document, when it has ended.
+async fn added(server: &Server, name: &str) -> Value {
+    let body = json!({ "documents": [{ "name": name, "text": format!("{name} speaks of Rotterdam.") }] });
+    let request = Request::post("/v1/documents").header("x-api-key", "k-1").header("content-type", "application/json");
+    let added = server.send(request.body(Body::from(body.to_string())).unwrap()).await.ok();
+    let job = added["job"]["id"].as_str().unwrap().to_owned();
+    server.finished(&job).await;
+    server.get(&format!("/v1/jobs/{job}/items")).await.ok()["items"][0].clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_uploads_pays_for_the_vectors() {
+    let upstream = Upstream::start_with([], |asked| Some(vectors(asked))).await.unwrap();
+    let scope = BudgetScope::Principal("website".to_owned());
+    let (window, unknown_price) = (BudgetWindow::Day, UnknownPrice::Refuse);
+    let models = GatewaySettings {
+        budgets: vec![BudgetRule { scope, window, limit: LIMIT, action: BudgetAction::Refuse402, unknown_price }],
+        roles: BTreeMap::from([(Role::Embed, vec![ModelId::new("llm", "small")])]),
+        ..settings(upstream.url())
+    };
+    let callers = Callers::new([("website".to_owned(), Secret::new("k-1"))]);
+    let server = Server::with_models(models, ServerSettings { callers, ..ServerSettings::default() });
+    let item = added(&server, "one.txt").await;
+    assert_eq!(item["outcome"], "ready", "{item}");
+    let page = CallPage { since_ms: 0, until_ms: i64::MAX, after: None, limit: 100 };
+    let document = item["document_id"].as_str().unwrap();
+    let paid = |row: &CallRow| row.principal.as_deref() == Some("website") && row.request_id == document;
+    let rows = server.ledger.calls(&page).unwrap();
+    assert!(rows.iter().any(|row| row.operation == "embed" && paid(row)), "{rows:?}");
+
+    spend(&server, Some("website")).await;
+    let item = added(&server, "two.txt").await;
+    assert_eq!((&item["outcome"], &item["problem"]["code"]), (&json!("failed"), &json!("E-BUDGET")), "{item}");
+    assert!(item["problem"]["message"].as_str().unwrap().contains("principal `website`"), "{item}");
+    // Others are not concerned.
+    server.add(&[("three.txt", "Three speaks of Delft.")]).await;
 }

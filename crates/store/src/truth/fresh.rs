@@ -33,7 +33,7 @@ static PAIRS: [Pair; 3] = [
 
 impl Truth {
     /// Accepts a job of new vectors.
-    pub(crate) fn enqueue_vectors(&self, job: &JobId, now_ms: i64) -> Result<Job> {
+    pub(crate) fn enqueue_vectors(&self, job: &JobId, principal: Option<&str>, now_ms: i64) -> Result<Job> {
         self.write(|writing| {
             let sql = writing.sql();
             if let Some(open) = open_job(sql)? {
@@ -42,9 +42,9 @@ impl Truth {
                     "follow it with `lorekeep jobs follow`, or cancel it first",
                 ));
             }
-            let insert =
-                "INSERT INTO jobs (public, kind, state, created_at, total, open) VALUES (?1, 'reindex', 'queued', ?2, ?3, ?3)";
-            sql.prepare_cached(insert)?.execute((job.as_str(), now_ms, missing(sql)?))?;
+            let insert = "INSERT INTO jobs (public, kind, state, created_at, total, open, principal) \
+                          VALUES (?1, 'reindex', 'queued', ?2, ?3, ?3, ?4)";
+            sql.prepare_cached(insert)?.execute((job.as_str(), now_ms, missing(sql)?, principal))?;
             jobs::present_job(sql, job)
         })
     }

@@ -69,7 +69,7 @@ impl Truth {
     pub(crate) fn claim_graph(&self, now_ms: i64) -> Result<Option<GraphItem>> {
         self.write(|writing| {
             let sql = writing.sql();
-            let question = "SELECT i.id, j.public, i.public, i.name, j.spending, j.id FROM graph_items i \
+            let question = "SELECT i.id, j.public, i.public, i.name, j.spending, j.id, j.principal FROM graph_items i \
                             JOIN jobs j ON j.id = i.job WHERE i.outcome = 'queued' AND NOT EXISTS (SELECT 1 \
                             FROM graph_items o WHERE o.document = i.document AND o.outcome = 'processing') \
                             ORDER BY i.id LIMIT 1";
@@ -77,6 +77,7 @@ impl Truth {
                 let item = GraphItem {
                     item: row.get(0)?,
                     job: job_id(&row.get::<_, String>(1)?),
+                    principal: row.get(6)?,
                     document: document_id(row.get_ref(2)?.as_str()?)?,
                     name: row.get(3)?,
                     spending: Spending::default(),
@@ -172,9 +173,10 @@ fn open_graph_job(sql: &Connection, new: &NewGraphJob, now_ms: i64) -> Result<i6
         sql.prepare_cached(reopen)?.execute([row])?;
         return Ok(row);
     }
-    let insert = "INSERT INTO jobs (public, kind, state, created_at, spending) VALUES (?1, 'graph', 'queued', ?2, ?3)";
+    let insert = "INSERT INTO jobs (public, kind, state, created_at, spending, principal) \
+                  VALUES (?1, 'graph', 'queued', ?2, ?3, ?4)";
     let spending = serde_json::to_string(&Spending { limit: new.limit, ..Spending::default() })?;
-    sql.prepare_cached(insert)?.execute((new.id.as_str(), now_ms, spending))?;
+    sql.prepare_cached(insert)?.execute((new.id.as_str(), now_ms, spending, new.principal.as_deref()))?;
     Ok(sql.last_insert_rowid())
 }
 

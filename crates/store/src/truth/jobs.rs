@@ -16,7 +16,7 @@ use super::{Truth, delete, fresh, graph_jobs};
 use crate::error::{Result, StoreError};
 
 const JOB: &str = "SELECT public, kind, state, label, total, open, ready, duplicate, needs_ocr, failed, cancelled, \
-     created_at, started_at, ended_at, problem, spending FROM jobs";
+     created_at, started_at, ended_at, problem, spending, principal FROM jobs";
 
 /// Most rows of one page of a list.
 pub(super) const MOST_ROWS: usize = 1_000;
@@ -42,7 +42,7 @@ impl Truth {
     pub(crate) fn enqueue(&self, job: &NewJob, now_ms: i64) -> Result<Job> {
         self.write(|writing| {
             let sql = writing.sql();
-            let row = open_job(sql, &job.id, job.label.as_deref(), now_ms)?;
+            let row = open_job(sql, &job.id, job.label.as_deref(), (job.principal.as_deref(), now_ms))?;
             job.items.iter().try_for_each(|item| items::accept(sql, row, item, now_ms))?;
             let settle = "UPDATE jobs SET state = iif(open = 0, 'done', state), ended_at = iif(open = 0, ?2, NULL) WHERE id = ?1";
             sql.prepare_cached(settle)?.execute((row, now_ms))?;
@@ -111,7 +111,13 @@ impl Truth {
     }
 
     /// Queues documents that are not indexed again, as one job; `None` when there is nothing to do.
-    pub(crate) fn retry(&self, job: &JobId, documents: &[DocumentId], now_ms: i64) -> Result<Option<Job>> {
+    pub(crate) fn retry(
+        &self,
+        job: &JobId,
+        documents: &[DocumentId],
+        principal: Option<&str>,
+        now_ms: i64,
+    ) -> Result<Option<Job>> {
         self.write(|writing| {
             let sql = writing.sql();
             let retryable = "SELECT id FROM documents d WHERE state IN ('failed', 'cancelled', 'needs-ocr') \
@@ -126,7 +132,7 @@ impl Truth {
             if rows.is_empty() {
                 return Ok(None);
             }
-            let row = open_job(sql, job, None, now_ms)?;
+            let row = open_job(sql, job, None, (principal, now_ms))?;
             for document in rows {
                 items::accept_again(sql, row, document, now_ms)?;
             }
@@ -204,8 +210,13 @@ impl Reader<'_> {
     }
 }
 
-/// The row of the job `id`, made when it is new; a job that was done goes on.
-fn open_job(sql: &Connection, id: &JobId, label: Option<&str>, now_ms: i64) -> Result<i64> {
+/// The row of the job `id`, made when it is new, on behalf of a principal and now; a job that was done goes on.
+fn open_job(
+    sql: &Connection,
+    id: &JobId,
+    label: Option<&str>,
+    (principal, now_ms): (Option<&str>, i64),
+) -> Result<i64> {
     let question = "SELECT id, state, label FROM jobs WHERE public = ?1";
     let found = sql.prepare_cached(question)?.query_row([id.as_str()], |row| {
         Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, Option<String>>(2)?))
@@ -229,8 +240,9 @@ fn open_job(sql: &Connection, id: &JobId, label: Option<&str>, now_ms: i64) -> R
             "choose another label",
         ));
     }
-    let insert = "INSERT INTO jobs (public, kind, state, label, created_at) VALUES (?1, 'add', 'queued', ?2, ?3)";
-    sql.prepare_cached(insert)?.execute((id.as_str(), label, now_ms))?;
+    let insert = "INSERT INTO jobs (public, kind, state, label, created_at, principal) \
+                  VALUES (?1, 'add', 'queued', ?2, ?3, ?4)";
+    sql.prepare_cached(insert)?.execute((id.as_str(), label, now_ms, principal))?;
     Ok(sql.last_insert_rowid())
 }
 
@@ -259,7 +271,8 @@ fn claimable(sql: &Connection, limit: usize, max_bytes: u64) -> Result<Vec<i64>>
 }
 
 fn pending_item(sql: &Connection, item: i64) -> Result<PendingItem> {
-    let question = "SELECT j.public, i.public, d.source, i.name, o.bytes, i.hash, i.tags, i.metadata FROM items i \
+    let question = "SELECT j.public, i.public, d.source, i.name, o.bytes, i.hash, i.tags, i.metadata, j.principal \
+                    FROM items i \
                     JOIN jobs j ON j.id = i.job JOIN documents d ON d.id = i.document \
                     JOIN originals o ON o.id = i.original WHERE i.id = ?1";
     let mut statement = sql.prepare_cached(question)?;
@@ -269,6 +282,7 @@ fn pending_item(sql: &Connection, item: i64) -> Result<PendingItem> {
         Ok(PendingItem {
             item,
             job: job_id(&job),
+            principal: row.get(8)?,
             document: document_id(row.get_ref(1)?.as_str()?)?,
             source: row.get(2)?,
             name: row.get(3)?,
@@ -331,6 +345,7 @@ fn job_row(row: &Row<'_>) -> rusqlite::Result<Job> {
             _ => JobState::Done,
         },
         label: row.get(3)?,
+        principal: row.get(16)?,
         counts: JobCounts {
             total: row.get(4)?,
             open: row.get(5)?,

@@ -11,5 +11,6 @@ pub(crate) const FORMAT: Format = Format {
         include_str!("schema/0002.sql"),
         include_str!("schema/0003.sql"),
         include_str!("schema/0004.sql"),
+        include_str!("schema/0005.sql"),
     ],
 };

@@ -62,7 +62,7 @@ fn stage(workspace: &dyn Workspace, job: &JobId, most: usize) -> usize {
 }
 
 fn begin(workspace: &dyn Workspace) -> JobId {
-    let job = workspace.enqueue_vectors(fresh_job(), NOW).unwrap().id;
+    let job = workspace.enqueue_vectors(fresh_job(), None, NOW).unwrap().id;
     assert_eq!(workspace.begin_vectors(&job, &model("new", 5), NOW).unwrap(), VectorsStage::Making);
     job
 }
@@ -154,7 +154,7 @@ fn what_changes_meanwhile_is_neither_lost_nor_stale() {
     fill(&*workspace);
     workspace.enqueue(job(vec![item("c.txt", "Dora met Ada.")]), NOW).unwrap();
     let anew = begin(&*workspace);
-    assert_eq!(refusal(workspace.enqueue_vectors(fresh_job(), NOW)), ErrorCode::Conflict);
+    assert_eq!(refusal(workspace.enqueue_vectors(fresh_job(), None, NOW)), ErrorCode::Conflict);
     assert!(workspace.claim(7, u64::MAX, NOW).unwrap().is_empty(), "documents wait");
     stage(&*workspace, &anew, usize::MAX);
     workspace.delete(&[id("b.txt")], NOW).unwrap();

@@ -50,22 +50,35 @@ fn write_fixture(path: &Path) {
         let same = Verdict { keys: ("bob".into(), "ada".into()), same: false };
         workspace.resolve(&[EntityId(1)], &[same], NOW).unwrap();
         let documents = vec![id("a.txt")];
-        workspace.enqueue_graph(NewGraphJob { id: fresh_job(), documents, limit: Some(7) }, NOW).unwrap();
+        let principal = Some("website".to_owned());
+        workspace.enqueue_graph(NewGraphJob { id: fresh_job(), documents, limit: Some(7), principal }, NOW).unwrap();
     }
     fs::create_dir_all(path.parent().unwrap()).unwrap();
     fs::copy(folder.path().join("workspaces/default/truth.sqlite"), path).unwrap();
 }
 
 #[test]
-fn a_truth_of_format_4_opens_and_goes_on() {
-    if !fixture(4).exists() {
-        write_fixture(&fixture(4));
+fn a_truth_of_format_5_opens_and_goes_on() {
+    if !fixture(5).exists() {
+        write_fixture(&fixture(5));
         panic!("the fixture was missing; it has been made and wants to be committed");
     }
+    let folder = folder_with(&fixture(5));
+    let store = Store::open(folder.path(), NOW).unwrap();
+    let workspace = default_of(&store);
+    assert_sound(&*workspace);
+    assert_eq!(workspace.claim_graph(NOW).unwrap().unwrap().principal.as_deref(), Some("website"));
+    work(&*workspace);
+    assert_sound(&*workspace);
+}
+
+#[test]
+fn a_truth_of_format_4_opens_and_goes_on() {
     let folder = folder_with(&fixture(4));
     let store = Store::open(folder.path(), NOW).unwrap();
     let workspace = default_of(&store);
     assert_sound(&*workspace);
+    assert_eq!(workspace.claim_graph(NOW).unwrap().unwrap().principal, None);
     assert_eq!(workspace.verdicts(&[("ada".into(), "bob".into())]).unwrap(), [Some(false)]);
     work(&*workspace);
     workspace.delete(&[id("b.txt")], NOW).unwrap();
@@ -111,7 +124,7 @@ fn a_newer_format_is_refused_with_both_numbers() {
     let store = Store::open(folder.path(), NOW).unwrap();
     let error = store.workspace(&crate::support::name("default")).err().unwrap();
     assert_eq!(error.code(), ErrorCode::Unprocessable);
-    assert!(error.message().contains("999") && error.message().contains("up to 4"), "{error}");
+    assert!(error.message().contains("999") && error.message().contains("up to 5"), "{error}");
 }
 
 #[test]

@@ -118,7 +118,7 @@ fn words_follow_a_merge_and_users_words_win() {
 
 fn graph_job(workspace: &dyn Workspace, documents: &[&str], limit: Option<i64>) -> Job {
     let documents = documents.iter().map(|name| id(name)).collect();
-    workspace.enqueue_graph(NewGraphJob { id: fresh_job(), documents, limit }, NOW).unwrap()
+    workspace.enqueue_graph(NewGraphJob { id: fresh_job(), documents, limit, principal: None }, NOW).unwrap()
 }
 
 fn job(workspace: &dyn Workspace, job: &Job) -> Job {
@@ -156,7 +156,8 @@ fn a_job_hands_out_its_documents_and_ends_with_the_last() {
     assert_sound(&*workspace);
     assert_eq!(refusal(workspace.graph_sources(&[id("nowhere.txt")])), ErrorCode::NotFound);
     assert_eq!(graph_job(&*workspace, &[], None).state, JobState::Done);
-    let more = |job: &Job| NewGraphJob { id: job.id.clone(), documents: vec![id("3.txt")], limit: None };
+    let more =
+        |job: &Job| NewGraphJob { id: job.id.clone(), documents: vec![id("3.txt")], limit: None, principal: None };
     let extended = workspace.enqueue_graph(more(&new), NOW).unwrap();
     assert_eq!((extended.state, extended.counts.total, extended.counts.open), (JobState::Running, 3, 1));
     assert_eq!(extended.spending.unwrap().limit, Some(9));

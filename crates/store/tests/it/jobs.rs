@@ -6,7 +6,7 @@ use lorekeep_types::{
 };
 
 use crate::support::{
-    ALL, NOW, add, assert_sound, claim_one, default_of, fresh_job, id, item, job, memory, work, write_of,
+    ALL, NOW, add, assert_sound, claim_one, default_of, fresh_job, id, item, job, job_of, memory, work, write_of,
 };
 
 fn problem() -> Problem {
@@ -65,7 +65,7 @@ fn claims_respect_both_limits_but_always_hand_out_one() {
 fn an_empty_job_is_done_at_once_and_can_be_extended() {
     let workspace = memory();
     let id = fresh_job();
-    let with = |items| NewJob { id: id.clone(), label: Some("batch".to_owned()), items };
+    let with = |items| NewJob { label: Some("batch".to_owned()), ..job_of(id.clone(), items) };
     assert_eq!(workspace.enqueue(with(vec![]), NOW).unwrap().state, JobState::Done);
     let job = workspace.enqueue(with(vec![item("a.txt", "Ada.")]), NOW).unwrap();
     assert_eq!((job.counts.total, job.ended_at), (1, None));
@@ -77,7 +77,7 @@ fn an_empty_job_is_done_at_once_and_can_be_extended() {
 #[test]
 fn a_label_belongs_to_one_job() {
     let workspace = memory();
-    let labelled = |items| NewJob { id: fresh_job(), label: Some("x".to_owned()), items };
+    let labelled = |items| NewJob { label: Some("x".to_owned()), ..job(items) };
     workspace.enqueue(labelled(vec![]), NOW).unwrap();
     let error = workspace.enqueue(labelled(vec![item("a.txt", "Ada.")]), NOW).unwrap_err();
     assert_eq!(error.code(), ErrorCode::Conflict);
@@ -149,15 +149,15 @@ fn a_failed_document_keeps_its_earlier_version_and_can_be_retried() {
     assert_eq!(workspace.document_text(&id("a.txt")).unwrap().unwrap().text, "Ada.");
     assert_eq!(state_of(&*workspace, "scan.pdf"), DocumentState::NeedsOcr, "an item ends once");
 
-    let again = workspace.retry(fresh_job(), &[id("a.txt"), id("none")], NOW).unwrap().unwrap();
+    let again = workspace.retry(fresh_job(), &[id("a.txt"), id("none")], None, NOW).unwrap().unwrap();
     assert_eq!(again.counts.total, 1);
     assert_eq!(workspace.document(&id("a.txt")).unwrap().unwrap().problem, None);
     work(&*workspace);
     assert_eq!(workspace.document_text(&id("a.txt")).unwrap().unwrap().text, "new");
-    let all = workspace.retry(fresh_job(), &[], NOW).unwrap().unwrap();
+    let all = workspace.retry(fresh_job(), &[], None, NOW).unwrap().unwrap();
     assert_eq!(workspace.job_items(&all.id, ALL).unwrap()[0].name, "scan.pdf");
     work(&*workspace);
-    assert_eq!(workspace.retry(fresh_job(), &[], NOW).unwrap(), None);
+    assert_eq!(workspace.retry(fresh_job(), &[], None, NOW).unwrap(), None);
     assert_sound(&*workspace);
 }
 
@@ -176,10 +176,10 @@ fn cancelling_ends_what_waits_and_refuses_what_is_under_way() {
     assert_eq!(cancelled.state, JobState::Cancelled);
     assert_eq!(cancelled.counts, JobCounts { total: 2, cancelled: 2, ..JobCounts::default() });
     assert_eq!(workspace.document_chunks(&id("a.txt"), ALL).unwrap().len(), 0);
-    assert!(workspace.enqueue(NewJob { id: job.id, label: None, items: vec![] }, NOW).is_err());
+    assert!(workspace.enqueue(job_of(job.id, vec![]), NOW).is_err());
     assert_eq!(workspace.cancel_job(&fresh_job(), NOW).unwrap_err().code(), ErrorCode::NotFound);
 
-    workspace.retry(fresh_job(), &[], NOW).unwrap().unwrap();
+    workspace.retry(fresh_job(), &[], None, NOW).unwrap().unwrap();
     work(&*workspace);
     assert_eq!(state_of(&*workspace, "a.txt"), DocumentState::Ready);
     assert_sound(&*workspace);

@@ -44,7 +44,11 @@ pub(crate) fn fresh_job() -> JobId {
 }
 
 pub(crate) fn job(items: Vec<NewItem>) -> NewJob {
-    NewJob { id: fresh_job(), label: None, items }
+    job_of(fresh_job(), items)
+}
+
+pub(crate) fn job_of(id: JobId, items: Vec<NewItem>) -> NewJob {
+    NewJob { id, label: None, principal: None, items }
 }
 
 /// Claims one item.

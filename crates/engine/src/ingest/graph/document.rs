@@ -168,7 +168,7 @@ impl Document<'_> {
     }
 
     async fn ask(&self, extractor: &Extractor, request: ChatRequest) -> Result<Completion, ModelError> {
-        let call = extractor.call(self.bench.ingest.workspace.name(), self.item.job.as_str());
+        let call = self.run.paid(extractor.call(self.bench.ingest.workspace.name(), self.item.job.as_str()));
         self.run.ask(&self.bench.ingest.parts, (extractor.model.as_ref(), &call), &request).await
     }
 

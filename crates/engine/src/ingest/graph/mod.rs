@@ -131,7 +131,9 @@ impl GraphLane {
     /// What the documents of a job share.
     fn run(&self, item: &GraphItem) -> Arc<Run> {
         let mut runs = lock(&self.runs);
-        Arc::clone(runs.entry(item.job.clone()).or_insert_with(|| Arc::new(Run::new(item.spending))))
+        Arc::clone(
+            runs.entry(item.job.clone()).or_insert_with(|| Arc::new(Run::new(item.spending, item.principal.clone()))),
+        )
     }
 }
 

@@ -7,8 +7,8 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _, stream};
 use lorekeep_types::{
-    CacheKind, Call, ChatMessage, ChatRequest, ChatRole, Comparable, EntityDetail, EntityId, ModelError, Priority,
-    Result, Snapshot, VectorKind, Verdict,
+    CacheKind, Call, ChatMessage, ChatRequest, ChatRole, Comparable, EntityDetail, EntityId, ModelError, Result,
+    Snapshot, VectorKind, Verdict,
 };
 use serde_json::json;
 use tokio::sync::mpsc;
@@ -190,7 +190,7 @@ impl Resolver<'_> {
             ..ChatRequest::default()
         };
         let call = Call::new(OPERATION, self.bench.ingest.workspace.name().clone(), self.job);
-        let call = Call { priority: Priority::Batch, ..call.kept(CacheKind::Extraction, FORM) };
+        let call = self.run.paid(call.kept(CacheKind::Extraction, FORM));
         let model = self.extractor.model.as_ref();
         Ok(self.run.ask(&self.bench.ingest.parts, (model, &call), &request).await?.text)
     }

@@ -5,8 +5,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use lorekeep_types::{
-    Call, ChatModel, ChatRequest, Completion, Error, ErrorCode, ModelError, ModelFault, Models, Problem, Spending,
-    TokenCounter,
+    Call, ChatModel, ChatRequest, Completion, Error, ErrorCode, ModelError, ModelFault, Models, Priority, Problem,
+    Spending, TokenCounter,
 };
 use tokio::sync::Notify;
 
@@ -25,6 +25,8 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(30);
 
 /// One job at work.
 pub(super) struct Run {
+    /// Who asked for it, if known.
+    principal: Option<String>,
     state: Mutex<State>,
     /// Something that was reserved is free again.
     settled: Notify,
@@ -44,9 +46,14 @@ struct State {
 }
 
 impl Run {
-    pub(super) fn new(spending: Spending) -> Self {
+    pub(super) fn new(spending: Spending, principal: Option<String>) -> Self {
         let state = State { spending, unsaved: Spending::default(), reserved: 0, failures: 0, stopped: None };
-        Self { state: Mutex::new(state), settled: Notify::new(), plain: AtomicBool::new(false) }
+        Self { principal, state: Mutex::new(state), settled: Notify::new(), plain: AtomicBool::new(false) }
+    }
+
+    /// A call for who asked for the job.
+    pub(super) fn paid(&self, call: Call) -> Call {
+        Call { principal: self.principal.clone(), priority: Priority::Batch, ..call }
     }
 
     /// Whether the model refuses requests with a schema.

@@ -6,8 +6,8 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _, stream};
 use lorekeep_types::{
-    CacheKind, Call, ChatMessage, ChatModel, ChatRequest, ChatRole, ModelError, ModelFault, Priority, Result, Role,
-    SummaryTask, SummaryWrite,
+    CacheKind, Call, ChatMessage, ChatModel, ChatRequest, ChatRole, ModelError, ModelFault, Result, Role, SummaryTask,
+    SummaryWrite,
 };
 use serde_json::json;
 
@@ -113,7 +113,7 @@ impl Summariser<'_> {
             ..ChatRequest::default()
         };
         let call = Call::new(OPERATION, self.bench.ingest.workspace.name().clone(), self.job);
-        let call = Call { priority: Priority::Batch, ..call.kept(CacheKind::Summary, FORM) };
+        let call = self.run.paid(call.kept(CacheKind::Summary, FORM));
         let completion = self.run.ask(&self.bench.ingest.parts, (self.model, &call), &request).await?;
         let text = completion.text.split_whitespace().collect::<Vec<_>>().join(" ");
         let empty = || ModelError::new(ModelFault::Empty { finish: String::new() }, self.model.id(), "no text came");
