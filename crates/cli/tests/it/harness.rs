@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Value, json};
@@ -83,9 +84,11 @@ impl Place {
                 break line[at..].split_whitespace().next().unwrap().to_owned();
             }
         };
+        let said = Arc::new(Mutex::new(Vec::new()));
+        let log = Arc::clone(&said);
         // Keeps the pipe from filling up.
-        std::thread::spawn(move || lines.for_each(drop));
-        Server { child, url }
+        std::thread::spawn(move || lines.map_while(Result::ok).for_each(|line| log.lock().unwrap().push(line)));
+        Server { child, url, said }
     }
 }
 
@@ -93,12 +96,19 @@ impl Place {
 pub struct Server {
     child: Child,
     pub url: String,
+    said: Arc<Mutex<Vec<String>>>,
 }
 
 impl Server {
     #[cfg(feature = "local-models")]
     pub fn new(child: Child, url: String) -> Self {
-        Self { child, url }
+        Self { child, url, said: Arc::default() }
+    }
+
+    /// Its log so far, one JSON object per line.
+    pub fn log(&self) -> Vec<Value> {
+        let said = self.said.lock().unwrap();
+        said.iter().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
     pub fn pid(&self) -> u32 {

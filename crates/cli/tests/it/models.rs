@@ -104,6 +104,44 @@ fn a_model_writes_and_every_token_is_recorded() {
     assert!(call["tokens_per_second"].as_f64().unwrap() > 0.0 && export["summary"]["calls"] == 1, "{export}");
 }
 
+/// What `found` gives, as soon as it gives something.
+fn soon<T>(what: &str, mut found: impl FnMut() -> Option<T>) -> T {
+    let patience = Instant::now() + Duration::from_secs(20);
+    loop {
+        if let Some(found) = found() {
+            return found;
+        }
+        assert!(Instant::now() < patience, "{what}");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+}
+
+#[test]
+fn each_call_is_a_line_of_the_log_and_prices_are_read_again() {
+    let provider = Provider::saying(ANSWER);
+    let place = place(&provider.url(), "[prices]\nfile = \"prices.toml\"\n[cache]\nbackend = \"none\"\n");
+    let prices = |output: f64| format!("[models.small]\ninput_per_mtok = 2.0\noutput_per_mtok = {output}\n");
+    place.write("prices.toml", prices(8.0));
+    let server = place.serve();
+    let cost = || place.json(&["ask", QUESTION])["usage"]["cost_nano_usd"].as_i64();
+    assert_eq!(cost(), Some(2_400_000));
+    let line =
+        soon("no line of the call", || server.log().into_iter().find(|line| line["target"] == "lorekeep::usage"));
+    let fields = &line["fields"];
+    assert_eq!(
+        (&fields["model"], &fields["operation"], &fields["status"]),
+        (&json!("llm/small"), &json!("answer"), &json!("ok"))
+    );
+    assert_eq!((&fields["prompt"], &fields["completion"], &fields["total"]), (&json!(1000), &json!(50), &json!(1050)));
+    let speed: f64 = fields["speed"].as_str().unwrap().parse().unwrap();
+    assert!(speed > 0.0 && fields["time_s"].as_str().unwrap().parse::<f64>().is_ok(), "{fields}");
+
+    // A file that is broken changes nothing, a good one does.
+    place.write("prices.toml", "[models.small\n");
+    place.write("prices.toml", prices(80.0));
+    soon("the new price was not taken over", || (cost() == Some(6_000_000)).then_some(()));
+}
+
 #[test]
 fn without_a_price_the_cost_is_unknown_and_quotes_cost_nothing() {
     let provider = Provider::saying(ANSWER);

@@ -20,5 +20,6 @@ mod page;
 mod server;
 mod support;
 mod usage;
+mod web;
 mod workspaces;
 mod written;

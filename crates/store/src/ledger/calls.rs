@@ -127,6 +127,7 @@ impl<'t> Desk<'t> {
                 Ok(())
             }
             Change::Reserved { number, opening, more } => {
+                self.insert_fresh()?;
                 self.sql.prepare_cached(RESERVE)?.execute((number, more))?;
                 self.sums.borrow_mut().add(opening, 0, *more);
                 Ok(())
