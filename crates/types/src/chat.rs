@@ -14,6 +14,8 @@ pub enum ChatRole {
     User,
     /// An earlier answer of a model.
     Assistant,
+    /// What a tool gave back.
+    Tool,
 }
 
 impl ChatRole {
@@ -24,6 +26,7 @@ impl ChatRole {
             Self::System => "system",
             Self::User => "user",
             Self::Assistant => "assistant",
+            Self::Tool => "tool",
         }
     }
 }
@@ -40,6 +43,55 @@ pub enum Part {
         /// The file.
         bytes: Arc<[u8]>,
     },
+    /// A call that the model asked for, in a message of [`ChatRole::Assistant`].
+    ToolCall(ToolCall),
+    /// What the tool gave back, in a message of [`ChatRole::Tool`].
+    ToolResult {
+        /// The id of the call.
+        id: String,
+        /// The tool.
+        name: String,
+        /// The result, for the model to read.
+        text: String,
+    },
+}
+
+/// A function that a model may ask to be called; needs [`Capabilities::tools`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tool {
+    /// A name of letters, digits, `_` and `-`.
+    pub name: String,
+    /// What it does, for the model to read.
+    pub description: String,
+    /// The JSON schema of its arguments, as JSON text.
+    pub parameters: String,
+}
+
+/// Whether a model asks for tools.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum ToolChoice {
+    /// As it likes.
+    #[default]
+    Auto,
+    /// Not at all.
+    None,
+    /// For at least one.
+    Required,
+    /// For this one.
+    Named(String),
+}
+
+/// A call of a tool that a model asks for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToolCall {
+    /// Tells the calls of an answer apart; the provider's, or made here where it has none.
+    pub id: String,
+    /// The tool.
+    pub name: String,
+    /// The arguments: JSON text as the model wrote it, which nobody has compared with the schema.
+    pub arguments: String,
+    /// What the provider wants to be told again with the call.
+    pub signature: Option<String>,
 }
 
 /// One message of a conversation.
@@ -58,15 +110,15 @@ impl ChatMessage {
         Self { role, parts: vec![Part::Text(text.into())] }
     }
 
-    /// The text of all parts, joined by line breaks; pictures are left out.
+    /// The text of all parts, results of tools included, joined by line breaks; pictures and calls are left out.
     #[must_use]
     pub fn plain(&self) -> String {
         let texts: Vec<&str> = self
             .parts
             .iter()
             .filter_map(|part| match part {
-                Part::Text(text) => Some(text.as_str()),
-                Part::Image { .. } => None,
+                Part::Text(text) | Part::ToolResult { text, .. } => Some(text.as_str()),
+                Part::Image { .. } | Part::ToolCall(_) => None,
             })
             .collect();
         texts.join("\n")
@@ -120,6 +172,10 @@ pub struct ChatRequest {
     pub output: OutputFormat,
     /// Whether and how to search the web. Without it, the answer rests on the messages alone.
     pub web: Option<WebSearch>,
+    /// Functions that the model may ask to be called.
+    pub tools: Vec<Tool>,
+    /// Whether it does.
+    pub tool_choice: ToolChoice,
 }
 
 /// Why a model stopped writing.
@@ -132,6 +188,8 @@ pub enum FinishReason {
     Length,
     /// The provider refused to show (the rest of) the answer.
     ContentFilter,
+    /// It waits for the results of tools.
+    ToolCalls,
     /// What the provider said instead, or an empty text when it said nothing.
     Other(String),
 }
@@ -144,6 +202,7 @@ impl FinishReason {
             Self::Stop => "stop",
             Self::Length => "length",
             Self::ContentFilter => "content_filter",
+            Self::ToolCalls => "tool_calls",
             Self::Other(word) => word,
         }
     }
@@ -210,8 +269,10 @@ pub struct WebSource {
 /// A whole answer of a model.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Completion {
-    /// The answer; never empty.
+    /// The answer; empty only beside calls of tools.
     pub text: String,
+    /// Calls of tools that the model asks for, in its order.
+    pub tool_calls: Vec<ToolCall>,
     /// Why it ended.
     pub finish: FinishReason,
     /// What it took.
@@ -246,6 +307,8 @@ pub struct Capabilities {
     pub stream: bool,
     /// Keeps to a JSON schema.
     pub json_schema: bool,
+    /// Asks for functions to be called.
+    pub tools: bool,
     /// Reads pictures.
     pub vision: bool,
     /// Makes vectors of texts.

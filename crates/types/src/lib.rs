@@ -35,7 +35,7 @@ pub use audio::{AudioFormat, Recording, Speech, SpeechModel, Transcript, Transcr
 pub use cache::{CacheKey, CacheKind, CacheSize, ModelCache};
 pub use chat::{
     Capabilities, ChatEvent, ChatMessage, ChatRequest, ChatRole, Completion, FinishReason, OutputFormat, Part,
-    TokenUsage, WebSearch, WebSource,
+    TokenUsage, Tool, ToolCall, ToolChoice, WebSearch, WebSource,
 };
 pub use chunk::{ChunkFilter, ChunkSet, NewChunk, StoredChunk};
 pub use chunking::{Breakpoint, ChunkOptions};

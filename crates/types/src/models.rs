@@ -206,6 +206,8 @@ pub struct ModelTest {
     pub reports_usage: bool,
     /// Tokens and cost of the trial.
     pub usage: Usage,
+    /// Whether it called the tool that it was offered, for one whose provider's kind has tools.
+    pub tools: Option<bool>,
     /// The length of its vectors, for one that embeds.
     pub dimensions: Option<usize>,
     /// What it answered, shortened; for one that reranks, whether it put the right text first; for

@@ -200,10 +200,11 @@ fn show_trial(trial: &Value) {
         Some("transcribe") => format!("writes down speech   {}", ms("total_ms")),
         Some("speak") => format!("speaks   {}   {}", trial["answer"].as_str().unwrap_or_default(), ms("total_ms")),
         _ => format!(
-            "first token {}   whole answer {}   streaming {}",
+            "first token {}   whole answer {}   streaming {}{}",
             ms("first_token_ms"),
             ms("total_ms"),
-            yes("streams")
+            yes("streams"),
+            if trial["tools"].is_null() { String::new() } else { format!("   tools {}", yes("tools")) },
         ),
     };
     output::line(&format!(

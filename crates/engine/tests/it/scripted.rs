@@ -88,6 +88,7 @@ impl Scripted {
             .map_err(|fault| ModelError::new(fault, &self.0.id, "it failed as the test says"))?;
         let finish = if text.ends_with("<cut>") { FinishReason::Length } else { FinishReason::Stop };
         Ok(Completion {
+            tool_calls: Vec::new(),
             cache_hit: false,
             text: text.trim_end_matches("<cut>").to_owned(),
             finish,

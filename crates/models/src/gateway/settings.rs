@@ -266,7 +266,7 @@ impl ProviderKind {
     #[must_use]
     pub fn capabilities(self) -> Capabilities {
         let none = Capabilities::default();
-        let chat = Capabilities { chat: true, stream: true, json_schema: true, vision: true, ..none };
+        let chat = Capabilities { chat: true, stream: true, json_schema: true, tools: true, vision: true, ..none };
         let hears_and_speaks = Capabilities { embed: true, transcribe: true, speak: true, ..chat };
         match self {
             Self::OpenAi | Self::Azure => hears_and_speaks,
@@ -274,7 +274,7 @@ impl ProviderKind {
             Self::OpenRouter | Self::Gemini | Self::Ollama => Capabilities { embed: true, ..chat },
             Self::WatsonX => Capabilities { embed: true, rerank: true, ..chat },
             Self::Anthropic => chat,
-            Self::Perplexity | Self::PerplexityAgent => Capabilities { web: true, ..chat },
+            Self::Perplexity | Self::PerplexityAgent => Capabilities { web: true, tools: false, ..chat },
             Self::Generate => Capabilities { chat: true, ..none },
             Self::Embeddings => Capabilities { embed: true, ..none },
             Self::Local => Capabilities { chat: true, stream: true, embed: true, ..none },

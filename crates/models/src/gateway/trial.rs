@@ -7,7 +7,7 @@ use futures::StreamExt as _;
 use lorekeep_types::{
     AudioFormat, Call, ChatEvent, ChatMessage, ChatModel as _, ChatRequest, ChatRole, Completion, EmbedKind,
     ModelError, ModelId, ModelTest, Models as _, Recording, RerankModel as _, Result, Role, SpeechModel as _,
-    TranscriptionModel as _, Usage, Utterance, WorkspaceName,
+    TokenUsage, Tool, TranscriptionModel as _, Usage, Utterance, WorkspaceName,
 };
 use serde_json::Value;
 
@@ -25,6 +25,9 @@ const QUESTION: &str = "Where is the key?";
 const TEXTS: [&str; 2] = ["Bread is made of flour, water and salt.", "The key lies under the mat at the door."];
 const FITTING: usize = 1;
 
+/// The arguments of the tool that a model is offered.
+const CITY: &str = r#"{"type":"object","properties":{"city":{"type":"string"}},"required":["city"]}"#;
+
 /// The voice that OpenAI and most servers of its shape have.
 const VOICE: &str = "alloy";
 
@@ -41,6 +44,7 @@ impl Gateway {
             streams: false,
             reports_usage: false,
             usage: Usage::NONE,
+            tools: None,
             dimensions: None,
             answer: String::new(),
             listed: Vec::new(),
@@ -66,7 +70,31 @@ impl Gateway {
         let completion = self.ask(id, started, test).await?;
         test.took(&completion.usage, completion.cost);
         test.answer = completion.text.trim().chars().take(MOST_SHOWN).collect();
+        if self.provider(id)?.capabilities().tools {
+            test.tools = Some(self.calls(id, started, completion.usage, test).await);
+        }
         Ok(())
+    }
+
+    /// Whether the model calls a tool that answers its question. A refusal is an answer too: of many servers of one
+    /// kind, some have no tools.
+    async fn calls(&self, id: &ModelId, started: Instant, before: TokenUsage, test: &mut ModelTest) -> bool {
+        let tool = Tool {
+            name: "clock".to_owned(),
+            description: "Tells the time of day in a city.".to_owned(),
+            parameters: CITY.to_owned(),
+        };
+        let request = ChatRequest {
+            messages: vec![ChatMessage::text(ChatRole::User, "What time is it in Oslo? Ask the clock.")],
+            max_tokens: Some(512),
+            tools: vec![tool],
+            ..ChatRequest::default()
+        };
+        let Ok(model) = self.guarded(id) else { return false };
+        let Ok(completion) = model.chat(&call(started), &request).await else { return false };
+        let usage = before.and(completion.usage);
+        test.took(&usage, self.cost(id, &usage));
+        completion.tool_calls.iter().any(|call| call.name == "clock")
     }
 
     async fn ask(&self, id: &ModelId, started: Instant, test: &mut ModelTest) -> Result<Completion> {

@@ -9,7 +9,7 @@ use futures::stream::BoxStream;
 use futures::{FutureExt as _, Stream, StreamExt as _, TryFutureExt as _, TryStreamExt as _, stream};
 use lorekeep_types::{
     CacheKey, Call, ChatEvent, ChatMessage, ChatRequest, ChatStream, Completion, FinishReason, Keep, ModelCache,
-    ModelError, ModelFault, ModelId, OutputFormat, Part, Phase, Saved, TokenUsage, WebSource,
+    ModelError, ModelFault, ModelId, OutputFormat, Part, Phase, Saved, TokenUsage, Tool, ToolCall, WebSource,
 };
 use serde::{Deserialize, Serialize};
 use unicode_normalization::{IsNormalized, UnicodeNormalization as _, is_nfc_quick};
@@ -21,7 +21,7 @@ use super::flight::Flights;
 use super::guard::Guarded as _;
 
 /// The form of what is kept and of its keys; another one finds nothing of the former.
-const FORM: &[u8] = b"chat 2";
+const FORM: &[u8] = b"chat 3";
 
 /// A cache and the calls under way to it. Cheap to clone; clones share both.
 #[derive(Clone)]
@@ -236,10 +236,10 @@ impl Kept {
         }
     }
 
-    /// Keeps an answer that is whole.
+    /// Keeps an answer that is whole. One that waits for tools is none yet.
     pub(super) async fn put(&self, key: &CacheKey, completion: &Completion) {
         let is_whole = !matches!(completion.finish, FinishReason::Length | FinishReason::ContentFilter);
-        if !is_whole || completion.text.trim().is_empty() {
+        if !is_whole || !completion.tool_calls.is_empty() || completion.text.trim().is_empty() {
             return;
         }
         let Ok(value) = serde_json::to_vec(&Stored::from(completion)) else { return };
@@ -298,7 +298,7 @@ async fn hit(model: &GuardedChat, call: &Call, found: &Completion, (began, strea
 /// Everything that an answer depends on. Texts are taken as they look: in normal form and without outer space.
 fn key(model: &GuardedChat, call: &Call, keep: Keep, request: &ChatRequest) -> CacheKey {
     // Taken apart so that a new field cannot be forgotten here.
-    let ChatRequest { messages, max_tokens, temperature, top_p, stop, seed, output, web } = request;
+    let ChatRequest { messages, max_tokens, temperature, top_p, stop, seed, output, web, tools, tool_choice } = request;
     let number = |value: Option<u64>| value.map_or(Vec::new(), |value| value.to_le_bytes().to_vec());
     let (name, source) = (model.model_id().to_string(), model.guard().source());
     let mut parts: Vec<Vec<u8>> = vec![FORM.to_vec(), name.into_bytes(), source.into(), keep.version.into()];
@@ -315,6 +315,10 @@ fn key(model: &GuardedChat, call: &Call, keep: Keep, request: &ChatRequest) -> C
         OutputFormat::Schema { name, schema } => format!("schema {name} {schema}").into_bytes(),
     });
     parts.push(web.as_ref().map_or(Vec::new(), |web| format!("{web:?}").into_bytes()));
+    for Tool { name, description, parameters } in tools {
+        parts.extend([name, description, parameters].map(|text| text.clone().into_bytes()));
+    }
+    parts.push(format!("{tool_choice:?}").into_bytes());
     messages.iter().for_each(|message| add_message(&mut parts, message));
     CacheKey::new(keep.kind, &call.workspace, parts.iter().map(Vec::as_slice))
 }
@@ -325,6 +329,10 @@ fn add_message(parts: &mut Vec<Vec<u8>>, message: &ChatMessage) {
         parts.push(match part {
             Part::Text(text) => normal(text.trim()),
             Part::Image { media_type, bytes } => [media_type.as_bytes(), b"\0", bytes].concat(),
+            Part::ToolCall(ToolCall { id, name, arguments, signature: _ }) => {
+                format!("call {id}\0{name}\0{arguments}").into_bytes()
+            }
+            Part::ToolResult { id, name, text } => format!("result {id}\0{name}\0{text}").into_bytes(),
         });
     }
 }
@@ -339,7 +347,8 @@ fn normal(text: &str) -> Vec<u8> {
 
 impl From<&Completion> for Stored {
     fn from(completion: &Completion) -> Self {
-        let Completion { text, finish, usage, model, id, sources, cost, cache_hit: _ } = completion.clone();
+        let Completion { text, finish, usage, model, id, sources, cost, cache_hit: _, tool_calls: _ } =
+            completion.clone();
         Self { text, finish, usage, model, id, sources, cost }
     }
 }
@@ -347,6 +356,6 @@ impl From<&Completion> for Stored {
 impl From<Stored> for Completion {
     fn from(stored: Stored) -> Self {
         let Stored { text, finish, usage, model, id, sources, cost } = stored;
-        Self { text, finish, usage, model, id, sources, cost, cache_hit: false }
+        Self { text, tool_calls: Vec::new(), finish, usage, model, id, sources, cost, cache_hit: false }
     }
 }

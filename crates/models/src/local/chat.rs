@@ -98,6 +98,9 @@ impl LocalChat {
         if matches!(request.output, OutputFormat::Schema { .. }) {
             return Err(LocalError::Unable("a model in this process keeps to no schema".to_owned()).of(&self.id));
         }
+        if !request.tools.is_empty() {
+            return Err(LocalError::Unable("a model in this process calls no tools".to_owned()).of(&self.id));
+        }
         let (say, said) = unbounded_channel();
         let (gone, id, name) = (say.clone(), self.id.clone(), self.resident.name.clone());
         let request = request.clone();
@@ -223,6 +226,7 @@ impl Follower {
                 Err(ModelError::new(ModelFault::Empty { finish }, &self.id, message).with_usage(usage))
             }
             Ok(written) => Ok(ChatEvent::Done(Box::new(Completion {
+                tool_calls: Vec::new(),
                 text: written.text,
                 finish: written.finish,
                 usage,

@@ -130,6 +130,7 @@ impl Text {
                         ChatRole::System => "System",
                         ChatRole::User => "User",
                         ChatRole::Assistant => "Assistant",
+                        ChatRole::Tool => "Tool",
                     };
                     format!("{name}: {}\n", message.plain().trim())
                 };

@@ -12,12 +12,13 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use lorekeep_types::{ChatRequest, ModelFault, OutputFormat, Part};
+use lorekeep_types::{ChatRequest, ModelFault, OutputFormat, Part, Tool, ToolChoice};
 use serde_json::{Map, Value, json};
 
 use super::openai::{error_message, head, number, parse, parsed_schema, rounded, string, text_of};
+use super::tools::{arguments, parameters};
 use super::turns::{Turn, system, turns};
-use super::wire::{ChatWire, Piece, RawUsage, StreamDecoder, WireFault, WireRequest};
+use super::wire::{ChatWire, Piece, RawUsage, StreamDecoder, ToolPiece, WireFault, WireRequest};
 
 /// The version of the API whose shapes are spoken here.
 pub const VERSION: &str = "2023-06-01";
@@ -34,7 +35,7 @@ pub struct Anthropic;
 
 impl ChatWire for Anthropic {
     fn request(&self, model: &str, request: &ChatRequest, streamed: bool) -> Result<WireRequest, WireFault> {
-        let messages: Vec<Value> = turns(&request.messages).iter().map(message).collect();
+        let messages = turns(&request.messages).iter().map(message).collect::<Result<Vec<_>, _>>()?;
         let mut body = Map::new();
         body.insert("model".to_owned(), json!(model));
         body.insert("messages".to_owned(), json!(messages));
@@ -46,6 +47,8 @@ impl ChatWire for Anthropic {
             ("top_p", request.top_p.filter(|_| request.temperature.is_none()).map(|value| json!(rounded(value)))),
             ("stop_sequences", (!request.stop.is_empty()).then(|| json!(request.stop))),
             ("output_config", output_config(&request.output)?),
+            ("tools", tools(request)?),
+            ("tool_choice", choice(request)),
             ("stream", streamed.then_some(Value::Bool(true))),
         ];
         for (name, value) in optional {
@@ -63,6 +66,8 @@ impl ChatWire for Anthropic {
         let content = body.get("content").ok_or_else(|| WireFault::malformed("the answer has no content"))?;
         let mut pieces = head(&body);
         pieces.push(Piece::Text(text_of(content)));
+        let blocks = content.as_array().into_iter().flatten().enumerate();
+        pieces.extend(blocks.filter_map(|(at, block)| call(block, at)));
         pieces.extend(string(&body, "/stop_reason").map(Piece::Finish));
         pieces.extend(body.get("usage").map(|counts| Piece::Usage(usage(counts))));
         Ok(pieces)
@@ -88,9 +93,18 @@ impl StreamDecoder for Events {
         let text = |pointer: &str| string(&event, pointer).map(Piece::Text).into_iter().collect();
         Ok(match event.get("type").and_then(Value::as_str).unwrap_or_default() {
             "message_start" => self.start(&event),
-            "content_block_start" => text("/content_block/text"),
+            "content_block_start" => match event.get("content_block").and_then(|block| call(block, at(&event))) {
+                // The arguments of a call that begins are a placeholder; they follow piece by piece.
+                Some(Piece::ToolCall(begun)) => vec![Piece::ToolCall(ToolPiece { arguments: String::new(), ..begun })],
+                _ => text("/content_block/text"),
+            },
             // A delta of thinking has no text, one of citations neither.
-            "content_block_delta" => text("/delta/text"),
+            "content_block_delta" => match string(&event, "/delta/partial_json") {
+                Some(arguments) => {
+                    vec![Piece::ToolCall(ToolPiece { index: at(&event), arguments, ..ToolPiece::default() })]
+                }
+                None => text("/delta/text"),
+            },
             "message_delta" => {
                 let finish = string(&event, "/delta/stop_reason").map(Piece::Finish);
                 finish.into_iter().chain(self.count(event.get("usage"))).collect()
@@ -129,19 +143,59 @@ fn instructions(request: &ChatRequest) -> Option<String> {
     (!said.is_empty()).then(|| said.join("\n\n"))
 }
 
-fn message(turn: &Turn<'_>) -> Value {
-    let blocks: Vec<Value> = turn.parts.iter().map(|part| block(part)).collect();
-    json!({ "role": turn.role.name(), "content": blocks })
+fn message(turn: &Turn<'_>) -> Result<Value, WireFault> {
+    let blocks = turn.parts.iter().map(|part| block(part)).collect::<Result<Vec<_>, _>>()?;
+    Ok(json!({ "role": turn.role.name(), "content": blocks }))
 }
 
-fn block(part: &Part) -> Value {
-    match part {
+fn block(part: &Part) -> Result<Value, WireFault> {
+    Ok(match part {
         Part::Text(text) => json!({ "type": "text", "text": text }),
         Part::Image { media_type, bytes } => {
             let source = json!({ "type": "base64", "media_type": media_type, "data": STANDARD.encode(bytes) });
             json!({ "type": "image", "source": source })
         }
-    }
+        Part::ToolCall(call) => {
+            json!({ "type": "tool_use", "id": call.id, "name": call.name, "input": arguments(call)? })
+        }
+        Part::ToolResult { id, text, .. } => json!({ "type": "tool_result", "tool_use_id": id, "content": text }),
+    })
+}
+
+fn tools(request: &ChatRequest) -> Result<Option<Value>, WireFault> {
+    let tool = |tool: &Tool| {
+        Ok(json!({ "name": tool.name, "description": tool.description, "input_schema": parameters(tool)? }))
+    };
+    let tools = request.tools.iter().map(tool).collect::<Result<Vec<_>, _>>()?;
+    Ok((!tools.is_empty()).then_some(Value::Array(tools)))
+}
+
+fn choice(request: &ChatRequest) -> Option<Value> {
+    let choice = match &request.tool_choice {
+        ToolChoice::Auto => return None,
+        ToolChoice::None => json!({ "type": "none" }),
+        ToolChoice::Required => json!({ "type": "any" }),
+        ToolChoice::Named(name) => json!({ "type": "tool", "name": name }),
+    };
+    (!request.tools.is_empty()).then_some(choice)
+}
+
+/// The call in a block of that kind.
+fn call(block: &Value, at: usize) -> Option<Piece> {
+    (block.get("type").and_then(Value::as_str) == Some("tool_use")).then(|| {
+        Piece::ToolCall(ToolPiece {
+            index: at,
+            id: string(block, "/id").unwrap_or_default(),
+            name: string(block, "/name").unwrap_or_default(),
+            arguments: block.get("input").map(Value::to_string).unwrap_or_default(),
+            signature: None,
+        })
+    })
+}
+
+/// The place of the block that an event is about.
+fn at(event: &Value) -> usize {
+    event.get("index").and_then(Value::as_u64).and_then(|index| usize::try_from(index).ok()).unwrap_or_default()
 }
 
 fn output_config(output: &OutputFormat) -> Result<Option<Value>, WireFault> {

@@ -1,7 +1,7 @@
 //! Chat over HTTP for any wire: sends the request, reads whole and streamed answers, and makes one
 //! [`Completion`] of their pieces.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -10,7 +10,7 @@ use futures::stream::{self, BoxStream};
 use futures::{FutureExt as _, StreamExt as _};
 use lorekeep_types::{
     Call, Capabilities, ChatEvent, ChatModel, ChatRequest, ChatStream, Completion, FinishReason, ModelError,
-    ModelFault, ModelId, WebSource,
+    ModelFault, ModelId, ToolCall, WebSource,
 };
 
 use super::auth::Authorize;
@@ -18,7 +18,7 @@ use super::caller::{Caller, Refusal};
 use super::frames::Frames;
 use super::http::Http;
 use super::usage;
-use super::wire::{ChatWire, Piece, RawUsage, StreamDecoder, WireRequest};
+use super::wire::{ChatWire, Piece, RawUsage, StreamDecoder, ToolPiece, WireFault, WireRequest};
 
 /// More text than this in one answer ends the call.
 const MOST_TEXT: usize = 16 << 20;
@@ -45,6 +45,10 @@ impl HttpChat {
     }
 
     fn wire_request(&self, request: &ChatRequest, streamed: bool) -> Result<WireRequest, ModelError> {
+        if !request.tools.is_empty() && !self.capabilities.tools {
+            let fault = WireFault::new(ModelFault::Capability, "models of this provider call no tools");
+            return Err(self.caller.error(fault));
+        }
         self.wire.request(&self.caller.id().model, request, streamed).map_err(|fault| self.caller.error(fault))
     }
 
@@ -130,6 +134,8 @@ impl ChatModel for HttpChat {
 #[derive(Default)]
 struct Draft {
     text: String,
+    /// By their place in the answer.
+    tool_calls: BTreeMap<usize, ToolCall>,
     finish: Option<String>,
     usage: RawUsage,
     model: Option<String>,
@@ -145,6 +151,7 @@ impl Draft {
                 self.text.push_str(&text);
                 return (!text.is_empty()).then_some(text);
             }
+            Piece::ToolCall(piece) => self.take_call(piece),
             Piece::Finish(word) => self.finish = Some(word),
             Piece::Usage(usage) => self.usage.merge(usage),
             Piece::Model(model) => self.model = Some(model),
@@ -155,18 +162,61 @@ impl Draft {
         None
     }
 
-    fn usage(&self, request: &ChatRequest) -> lorekeep_types::TokenUsage {
-        usage::settle(self.usage, || usage::count_request(request), || usage::count(&self.text))
+    fn take_call(&mut self, piece: ToolPiece) {
+        let call = self.tool_calls.entry(piece.index).or_default();
+        for (known, said) in [(&mut call.id, piece.id), (&mut call.name, piece.name)] {
+            if !said.is_empty() {
+                *known = said;
+            }
+        }
+        call.arguments.push_str(&piece.arguments);
+        call.signature = piece.signature.or(call.signature.take());
     }
 
-    fn finish(self, model: &ModelId, request: &ChatRequest) -> Result<Completion, ModelError> {
+    /// Bytes of text and arguments.
+    fn length(&self) -> usize {
+        self.text.len() + self.tool_calls.values().map(|call| call.arguments.len()).sum::<usize>()
+    }
+
+    /// Tokens of text and calls, as far as they have come.
+    fn written(&self) -> u64 {
+        usage::count(&self.text) + usage::count_calls(self.tool_calls.values())
+    }
+
+    fn usage(&self, request: &ChatRequest) -> lorekeep_types::TokenUsage {
+        usage::settle(self.usage, || usage::count_request(request), || self.written())
+    }
+
+    /// The calls, each with an id and arguments.
+    fn calls(&mut self) -> Vec<ToolCall> {
+        let whole = |(index, mut call): (usize, ToolCall)| {
+            if call.id.is_empty() {
+                call.id = format!("call_{index}");
+            }
+            if call.arguments.is_empty() {
+                call.arguments = "{}".to_owned();
+            }
+            call
+        };
+        std::mem::take(&mut self.tool_calls).into_iter().map(whole).collect()
+    }
+
+    fn finish(mut self, model: &ModelId, request: &ChatRequest) -> Result<Completion, ModelError> {
         let usage = self.usage(request);
-        let finish = finish_reason(self.finish.as_deref().unwrap_or_default());
+        let tool_calls = self.calls();
+        let finish = match finish_reason(self.finish.as_deref().unwrap_or_default()) {
+            FinishReason::Stop if !tool_calls.is_empty() => FinishReason::ToolCalls,
+            finish => finish,
+        };
+        if tool_calls.iter().any(|call| call.name.is_empty()) {
+            let error = ModelError::new(ModelFault::Malformed, model, "the answer calls a tool without a name");
+            return Err(error.with_usage(usage));
+        }
         if finish == FinishReason::Length {
             let written = usage.completion;
             tracing::warn!(%model, written, "the answer was cut at the limit of tokens: allow more (`answer.tokens.completion`)");
         }
-        if self.text.trim().is_empty() {
+        if self.text.trim().is_empty() && tool_calls.is_empty() {
             let fault = match finish {
                 FinishReason::ContentFilter => ModelFault::ContentFilter,
                 _ => ModelFault::Empty { finish: finish.name().to_owned() },
@@ -178,6 +228,7 @@ impl Draft {
         Ok(Completion {
             cache_hit: false,
             text: self.text,
+            tool_calls,
             finish,
             usage,
             model: self.model.filter(|name| !name.is_empty()).unwrap_or_else(|| model.model.clone()),
@@ -191,6 +242,7 @@ impl Draft {
 /// The words of all wires for the same few reasons.
 fn finish_reason(word: &str) -> FinishReason {
     match word.to_ascii_lowercase().as_str() {
+        "tool_calls" | "tool_use" | "function_call" => FinishReason::ToolCalls,
         "stop" | "end_turn" | "stop_sequence" | "eos_token" | "completed" => FinishReason::Stop,
         "length" | "max_tokens" | "max_output_tokens" | "model_length" | "model_context_window_exceeded" => {
             FinishReason::Length
@@ -292,7 +344,7 @@ impl Reading {
             }
             self.ready.extend(self.draft.take(piece));
         }
-        if self.draft.text.len() > MOST_TEXT {
+        if self.draft.length() > MOST_TEXT {
             let message = format!("the answer is longer than {} MiB", MOST_TEXT >> 20);
             return Err(self.model.caller.malformed(message));
         }
@@ -301,7 +353,7 @@ impl Reading {
 
     /// A failure after text had come is a cut answer, whose tokens were consumed all the same.
     fn began(&self, mut error: ModelError) -> ModelError {
-        if self.draft.text.is_empty() {
+        if self.draft.length() == 0 {
             return error;
         }
         if let ModelFault::Cut { began } = &mut error.fault {
@@ -310,7 +362,7 @@ impl Reading {
         let mut usage = self.draft.usage(&self.request);
         if self.draft.finish.is_none() {
             // A report from the middle of an answer may be older than the text that has come.
-            usage.completion = usage.completion.max(usage::count(&self.draft.text));
+            usage.completion = usage.completion.max(self.draft.written());
             usage.estimated = true;
         }
         error.with_usage(usage)

@@ -10,12 +10,13 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use lorekeep_types::{ChatRequest, ChatRole, ModelFault, OutputFormat, Part};
+use lorekeep_types::{ChatRequest, ChatRole, ModelFault, OutputFormat, Part, Tool, ToolChoice};
 use serde_json::{Map, Value, json};
 
 use super::openai::{in_band_error, number, parse, parsed_schema, rounded, string};
+use super::tools::{arguments, parameters};
 use super::turns::{Turn, system, turns};
-use super::wire::{ChatWire, Piece, RawUsage, StreamDecoder, WireFault, WireRequest};
+use super::wire::{ChatWire, Piece, RawUsage, StreamDecoder, ToolPiece, WireFault, WireRequest};
 
 /// Seeds are signed numbers of 32 bits here; of a longer one, the lowest bits are sent.
 const SEED_BITS: u64 = 0x7fff_ffff;
@@ -26,7 +27,7 @@ pub struct Gemini;
 
 impl ChatWire for Gemini {
     fn request(&self, model: &str, request: &ChatRequest, streamed: bool) -> Result<WireRequest, WireFault> {
-        let contents: Vec<Value> = turns(&request.messages).iter().map(content).collect();
+        let contents = turns(&request.messages).iter().map(content).collect::<Result<Vec<_>, _>>()?;
         let mut body = Map::new();
         body.insert("contents".to_owned(), json!(contents));
         let system = system(&request.messages);
@@ -37,6 +38,10 @@ impl ChatWire for Gemini {
         if !config.is_empty() {
             body.insert("generationConfig".to_owned(), Value::Object(config));
         }
+        if !request.tools.is_empty() {
+            body.insert("tools".to_owned(), json!([{ "functionDeclarations": declarations(request)? }]));
+            body.extend(tool_config(request).map(|config| ("toolConfig".to_owned(), config)));
+        }
         // Tuned models have a folder of their own.
         let name = if model.contains('/') { model.to_owned() } else { format!("models/{model}") };
         let method = if streamed { "streamGenerateContent?alt=sse" } else { "generateContent" };
@@ -45,8 +50,8 @@ impl ChatWire for Gemini {
 
     fn answer(&self, _request: &ChatRequest, body: &[u8]) -> Result<Vec<Piece>, WireFault> {
         let body = parse(body)?;
-        let pieces = pieces(&body)?;
-        let said = |piece: &Piece| matches!(piece, Piece::Text(_) | Piece::Finish(_));
+        let pieces = pieces(&body, &mut 0)?;
+        let said = |piece: &Piece| matches!(piece, Piece::Text(_) | Piece::ToolCall(_) | Piece::Finish(_));
         if !pieces.iter().any(said) {
             return Err(WireFault::malformed("the answer has no candidates"));
         }
@@ -54,7 +59,7 @@ impl ChatWire for Gemini {
     }
 
     fn decoder(&self, _request: &ChatRequest) -> Box<dyn StreamDecoder> {
-        Box::new(Chunks)
+        Box::<Chunks>::default()
     }
 
     fn error_fault(&self, status: u16, body: &[u8]) -> Option<ModelFault> {
@@ -75,22 +80,29 @@ impl ChatWire for Gemini {
 }
 
 /// The chunks of a streamed answer: each has the shape of a whole one, and usage so far.
-struct Chunks;
+#[derive(Default)]
+struct Chunks {
+    /// Calls of tools so far: each comes whole, in one chunk.
+    calls: usize,
+}
 
 impl StreamDecoder for Chunks {
     fn frame(&mut self, _event: &str, data: &[u8]) -> Result<Vec<Piece>, WireFault> {
-        pieces(&parse(data)?)
+        pieces(&parse(data)?, &mut self.calls)
     }
 }
 
-fn pieces(body: &Value) -> Result<Vec<Piece>, WireFault> {
+fn pieces(body: &Value, calls: &mut usize) -> Result<Vec<Piece>, WireFault> {
     in_band_error(body)?;
     let mut pieces = Vec::new();
     pieces.extend(string(body, "/modelVersion").map(Piece::Model));
     pieces.extend(string(body, "/responseId").map(Piece::Id));
     match body.pointer("/candidates/0") {
         Some(candidate) => {
-            pieces.extend(candidate.pointer("/content/parts").map(|parts| Piece::Text(text(parts))));
+            if let Some(parts) = candidate.pointer("/content/parts") {
+                pieces.push(Piece::Text(text(parts)));
+                pieces.extend(parts.as_array().into_iter().flatten().filter_map(|part| call(part, calls)));
+            }
             pieces.extend(string(candidate, "/finishReason").map(Piece::Finish));
         }
         // The question was refused, so there is no answer that could have a reason for stopping.
@@ -123,19 +135,60 @@ fn usage(counts: &Value) -> RawUsage {
     }
 }
 
-fn content(turn: &Turn<'_>) -> Value {
-    let role = if turn.role == ChatRole::Assistant { "model" } else { "user" };
-    let parts: Vec<Value> = turn.parts.iter().map(|part| content_part(part)).collect();
-    json!({ "role": role, "parts": parts })
+/// The call in a part of that kind.
+fn call(part: &Value, calls: &mut usize) -> Option<Piece> {
+    let call = part.get("functionCall")?;
+    let index = *calls;
+    *calls += 1;
+    Some(Piece::ToolCall(ToolPiece {
+        index,
+        id: string(call, "/id").unwrap_or_default(),
+        name: string(call, "/name").unwrap_or_default(),
+        arguments: call.get("args").map(Value::to_string).unwrap_or_default(),
+        signature: string(part, "/thoughtSignature"),
+    }))
 }
 
-fn content_part(part: &Part) -> Value {
-    match part {
+fn declarations(request: &ChatRequest) -> Result<Vec<Value>, WireFault> {
+    let tool = |tool: &Tool| {
+        Ok(json!({ "name": tool.name, "description": tool.description, "parametersJsonSchema": parameters(tool)? }))
+    };
+    request.tools.iter().map(tool).collect()
+}
+
+fn tool_config(request: &ChatRequest) -> Option<Value> {
+    let config = match &request.tool_choice {
+        ToolChoice::Auto => return None,
+        ToolChoice::None => json!({ "mode": "NONE" }),
+        ToolChoice::Required => json!({ "mode": "ANY" }),
+        ToolChoice::Named(name) => json!({ "mode": "ANY", "allowedFunctionNames": [name] }),
+    };
+    Some(json!({ "functionCallingConfig": config }))
+}
+
+fn content(turn: &Turn<'_>) -> Result<Value, WireFault> {
+    let role = if turn.role == ChatRole::Assistant { "model" } else { "user" };
+    let parts = turn.parts.iter().map(|part| content_part(part)).collect::<Result<Vec<_>, _>>()?;
+    Ok(json!({ "role": role, "parts": parts }))
+}
+
+fn content_part(part: &Part) -> Result<Value, WireFault> {
+    Ok(match part {
         Part::Text(text) => json!({ "text": text }),
         Part::Image { media_type, bytes } => {
             json!({ "inlineData": { "mimeType": media_type, "data": STANDARD.encode(bytes) } })
         }
-    }
+        Part::ToolCall(call) => {
+            let said = json!({ "id": call.id, "name": call.name, "args": arguments(call)? });
+            match &call.signature {
+                Some(signature) => json!({ "functionCall": said, "thoughtSignature": signature }),
+                None => json!({ "functionCall": said }),
+            }
+        }
+        Part::ToolResult { id, name, text } => {
+            json!({ "functionResponse": { "id": id, "name": name, "response": { "result": text } } })
+        }
+    })
 }
 
 fn generation_config(request: &ChatRequest) -> Result<Map<String, Value>, WireFault> {

@@ -57,6 +57,7 @@ impl Template {
             (Self::Plain, ChatRole::System) => format!("System: {text}\n"),
             (Self::Plain, ChatRole::User) => format!("User: {text}\n"),
             (Self::Plain, ChatRole::Assistant) => format!("Assistant: {text}\n"),
+            (Self::Plain, ChatRole::Tool) => format!("Tool: {text}\n"),
             (Self::Llama3, role) => {
                 format!("<|start_header_id|>{}<|end_header_id|>\n\n{text}<|eot_id|>", role.name())
             }

@@ -21,6 +21,7 @@ pub mod ollama;
 pub mod openai;
 pub mod perplexity;
 pub mod rerank;
+pub mod tools;
 pub mod turns;
 pub mod usage;
 pub mod watsonx;

@@ -9,6 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use lorekeep_types::{ChatMessage, ChatRequest, ModelFault, OutputFormat, Part};
 use serde_json::{Map, Value, json};
 
+use super::tools;
 use super::wire::{ChatWire, Piece, RawUsage, StreamDecoder, WireFault, WireRequest};
 
 /// Which of the family is spoken to: they differ in a few fields.
@@ -67,6 +68,7 @@ impl ChatWire for OpenAi {
             at(&body, "/choices/0/message").ok_or_else(|| WireFault::malformed("the answer has no choices"))?;
         let mut pieces = head(&body);
         pieces.extend(message.get("content").map(text_of).map(Piece::Text));
+        pieces.extend(tools::pieces(message));
         refused(message)?;
         pieces.extend(string(&body, "/choices/0/finish_reason").map(Piece::Finish));
         pieces.extend(usage(&body));
@@ -99,6 +101,7 @@ impl StreamDecoder for Chunks {
         if let Some(delta) = at(&chunk, "/choices/0/delta") {
             refused(delta)?;
             pieces.extend(delta.get("content").map(text_of).map(Piece::Text));
+            pieces.extend(tools::pieces(delta));
         }
         pieces.extend(string(&chunk, "/choices/0/finish_reason").map(Piece::Finish));
         pieces.extend(usage(&chunk));
@@ -113,13 +116,15 @@ impl StreamDecoder for Chunks {
 pub fn body(model: &str, request: &ChatRequest) -> Result<Map<String, Value>, WireFault> {
     let mut body = Map::new();
     body.insert("model".to_owned(), json!(model));
-    body.insert("messages".to_owned(), request.messages.iter().map(message).collect());
+    body.insert("messages".to_owned(), request.messages.iter().flat_map(messages).collect());
     let optional = [
         ("temperature", request.temperature.map(|value| json!(rounded(value)))),
         ("top_p", request.top_p.map(|value| json!(rounded(value)))),
         ("seed", request.seed.map(|value| json!(value))),
         ("stop", (!request.stop.is_empty()).then(|| json!(request.stop))),
         ("response_format", response_format(&request.output)?),
+        ("tools", tools::list(request)?),
+        ("tool_choice", tools::choice(request)),
     ];
     for (name, value) in optional {
         if let Some(value) = value {
@@ -135,22 +140,29 @@ pub fn rounded(value: f32) -> f64 {
     (f64::from(value) * 1e4).round() / 1e4
 }
 
+/// The messages of one: results of tools are messages of their own.
+fn messages(said: &ChatMessage) -> Vec<Value> {
+    tools::messages(said).unwrap_or_else(|| vec![message(said)])
+}
+
 fn message(message: &ChatMessage) -> Value {
     let only_text = message.parts.iter().all(|part| matches!(part, Part::Text(_)));
     if only_text {
         return json!({ "role": message.role.name(), "content": message.plain() });
     }
-    let parts: Vec<Value> = message.parts.iter().map(part).collect();
+    let parts: Vec<Value> = message.parts.iter().filter_map(part).collect();
     json!({ "role": message.role.name(), "content": parts })
 }
 
-fn part(part: &Part) -> Value {
+fn part(part: &Part) -> Option<Value> {
     match part {
-        Part::Text(text) => json!({ "type": "text", "text": text }),
+        Part::Text(text) => Some(json!({ "type": "text", "text": text })),
         Part::Image { media_type, bytes } => {
             let url = format!("data:{media_type};base64,{}", STANDARD.encode(bytes));
-            json!({ "type": "image_url", "image_url": { "url": url } })
+            Some(json!({ "type": "image_url", "image_url": { "url": url } }))
         }
+        // In messages of their own.
+        Part::ToolCall(_) | Part::ToolResult { .. } => None,
     }
 }
 

@@ -26,9 +26,11 @@ pub fn turns(messages: &[ChatMessage]) -> Vec<Turn<'_>> {
     let mut turns: Vec<Turn<'_>> = Vec::new();
     for message in messages.iter().filter(|message| message.role != ChatRole::System) {
         let parts = message.parts.iter().filter(|part| !is_blank(part));
+        // What a tool gave back is said to the model.
+        let role = if message.role == ChatRole::Tool { ChatRole::User } else { message.role };
         match turns.last_mut() {
-            Some(turn) if turn.role == message.role => turn.parts.extend(parts),
-            _ => turns.push(Turn { role: message.role, parts: parts.collect() }),
+            Some(turn) if turn.role == role => turn.parts.extend(parts),
+            _ => turns.push(Turn { role, parts: parts.collect() }),
         }
         if turns.last().is_some_and(|turn| turn.parts.is_empty()) {
             turns.pop();

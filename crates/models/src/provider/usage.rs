@@ -1,7 +1,8 @@
 //! Tokens of a call: as reported where that makes sense, counted here where not.
 
-use lorekeep_types::{ChatRequest, TokenCounter, TokenUsage};
+use lorekeep_types::{ChatRequest, TokenCounter, TokenUsage, Tool, ToolCall};
 
+use super::tools::calls;
 use super::wire::RawUsage;
 use crate::O200k;
 
@@ -17,10 +18,18 @@ pub fn count(text: &str) -> u64 {
     O200k.count(text) as u64
 }
 
-/// Tokens of a request by the same vocabulary; pictures are not counted.
+/// Tokens of a request by the same vocabulary, tools and their calls included; pictures are not counted.
 #[must_use]
 pub fn count_request(request: &ChatRequest) -> u64 {
-    request.messages.iter().map(|message| count(&message.plain()) + FRAME as u64).sum()
+    let frame = FRAME as u64;
+    let said = request.messages.iter().map(|message| count(&message.plain()) + count_calls(calls(message)) + frame);
+    let tool = |tool: &Tool| count(&tool.name) + count(&tool.description) + count(&tool.parameters) + frame;
+    said.sum::<u64>() + request.tools.iter().map(tool).sum::<u64>()
+}
+
+/// Tokens of calls of tools by the same vocabulary.
+pub fn count_calls<'c>(calls: impl Iterator<Item = &'c ToolCall>) -> u64 {
+    calls.map(|call| count(&call.name) + count(&call.arguments)).sum()
 }
 
 /// Tokens written of an answer of which only these bytes came, by their longest string: what the prompt took is not
@@ -105,5 +114,7 @@ mod tests {
             ..ChatRequest::default()
         };
         assert_eq!(count_request(&request), 7);
+        let tool = Tool { name: "one".to_owned(), description: "two".to_owned(), parameters: "three".to_owned() };
+        assert_eq!(count_request(&ChatRequest { tools: vec![tool], ..request }), 14);
     }
 }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::http::fault_of;
 use super::openai::{body, number, parse, string, text_of};
+use super::tools;
 use super::wire::{ChatWire, Piece, RawUsage, StreamDecoder, WireFault, WireRequest};
 
 /// The version of the API that is asked for unless another is configured.
@@ -85,6 +86,11 @@ impl ChatWire for WatsonX {
         // Said outright, so that no default of a model's own counts.
         body.entry("top_p").or_insert_with(|| json!(1));
         body.extend(["frequency_penalty", "presence_penalty"].map(|name| (name.to_owned(), json!(0))));
+        // A choice in a word has a field of its own.
+        if let Some(choice) = body.remove("tool_choice") {
+            let name = if choice.is_string() { "tool_choice_option" } else { "tool_choice" };
+            body.insert(name.to_owned(), choice);
+        }
         let messages = body.get_mut("messages").and_then(Value::as_array_mut);
         messages.into_iter().flatten().for_each(in_parts);
         let (operation, accept) =
@@ -106,6 +112,7 @@ impl ChatWire for WatsonX {
         let text = body.pointer("/choices/0/message").and_then(said);
         let text = text.or_else(|| POINTERS.iter().find_map(|pointer| string(&body, pointer)));
         pieces.extend(text.map(Piece::Text));
+        pieces.extend(body.pointer("/choices/0/message").map(tools::pieces).unwrap_or_default());
         pieces.extend(finish(&body)?);
         pieces.extend(usage(&body));
         Ok(pieces)
@@ -127,7 +134,9 @@ impl StreamDecoder for Items {
         let item: Value = parse(data)?;
         in_band_error(&item)?;
         let mut pieces = head(&item);
-        pieces.extend(item.pointer("/choices/0/delta").and_then(said).map(Piece::Text));
+        let delta = item.pointer("/choices/0/delta");
+        pieces.extend(delta.and_then(said).map(Piece::Text));
+        pieces.extend(delta.map(tools::pieces).unwrap_or_default());
         let finish = finish(&item)?;
         // Usage beside a delta is not yet that of the answer, and would make a cut answer look whole.
         if finish.is_some() || item.pointer("/choices/0").is_none() {

@@ -67,6 +67,8 @@ impl RawUsage {
 pub enum Piece {
     /// The next text.
     Text(String),
+    /// The next part of a call of a tool.
+    ToolCall(ToolPiece),
     /// Why it stopped, in the provider's word. The stream need not end here.
     Finish(String),
     /// Tokens.
@@ -80,6 +82,21 @@ pub enum Piece {
     /// The provider's mark that nothing follows. A streamed body that ends without it is whole only if it had a
     /// [`Piece::Finish`].
     End,
+}
+
+/// A part of a call of a tool, or all of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ToolPiece {
+    /// Which of the answer's calls, from 0.
+    pub index: usize,
+    /// The call's id, where this part has it.
+    pub id: String,
+    /// The tool's name, where this part has it.
+    pub name: String,
+    /// What follows of the arguments.
+    pub arguments: String,
+    /// What the provider wants to be told again with the call, where this part has it.
+    pub signature: Option<String>,
 }
 
 /// A fault that the wire itself tells, in the middle of an answer or instead of one.

@@ -12,14 +12,14 @@ use serde_json::{Value, json};
 
 use crate::conformance::{Dialect, MODEL, ask, chat_suite, listen, question};
 
-struct Messages;
+pub struct Messages;
 
 fn whole(text: &str, finish: &FinishReason, reported: Option<(u64, u64)>) -> Value {
     let reason = match finish {
         FinishReason::Stop => "end_turn",
         FinishReason::Length => "max_tokens",
         FinishReason::ContentFilter => "refusal",
-        FinishReason::Other(word) => word,
+        other => other.name(),
     };
     let usage = reported.map(|(prompt, completion)| json!({ "input_tokens": prompt, "output_tokens": completion }));
     json!({

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use crate::conformance::{Dialect, MODEL, ask, chat_suite, listen};
 
-struct GenerateContent;
+pub struct GenerateContent;
 
 fn counts(prompt: u64, completion: u64) -> Value {
     json!({
@@ -26,7 +26,7 @@ fn whole(text: &str, finish: &FinishReason, reported: Option<(u64, u64)>) -> Val
         FinishReason::Stop => "STOP",
         FinishReason::Length => "MAX_TOKENS",
         FinishReason::ContentFilter => "SAFETY",
-        FinishReason::Other(word) => word,
+        other => other.name(),
     };
     let parts = json!([{ "text": "Who was it?", "thought": true }, { "text": text, "thoughtSignature": "x" }]);
     let mut body = chunk(&parts, Some(reason), None);

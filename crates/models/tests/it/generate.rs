@@ -14,7 +14,7 @@ use crate::conformance::{Dialect, ask, question, whole_suite};
 
 const PROMPT: &str = "System: Answer briefly.\nUser: Who?\nAssistant: Ada.\nUser: Was it \"Ada\" — 你好?\nAssistant: ";
 
-struct Local;
+pub struct Local;
 
 impl Dialect for Local {
     const KIND: ProviderKind = ProviderKind::Generate;

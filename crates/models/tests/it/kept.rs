@@ -12,11 +12,12 @@ use lorekeep_store::{CacheLimits, SqliteCache};
 use lorekeep_testkit::upstream::{Asked, Reply, Step, Upstream};
 use lorekeep_types::{
     CacheKind, Call, CallRow, ChatEvent, ChatMessage, ChatModel, ChatRequest, ChatRole, FinishReason, ModelCache,
-    Saved, WorkspaceName,
+    Saved, Tool, ToolChoice, WorkspaceName,
 };
 
 use crate::gateway::{Bench, Fixed, good, question, upstream};
 use crate::openai::{frames, whole};
+use crate::tools::tool;
 
 fn kept() -> Call {
     crate::conformance::call().kept(CacheKind::Extraction, "extract-1")
@@ -79,6 +80,9 @@ async fn whatever_an_answer_depends_on_tells_it_apart() {
         (crate::conformance::call().kept(CacheKind::Summary, "extract-1"), question()),
         (kept(), message("who?")),
         (kept(), ChatRequest { temperature: Some(0.5), ..question() }),
+        (kept(), ChatRequest { tools: vec![tool()], ..question() }),
+        (kept(), ChatRequest { tools: vec![Tool { parameters: "{}".to_owned(), ..tool() }], ..question() }),
+        (kept(), ChatRequest { tools: vec![tool()], tool_choice: ToolChoice::Required, ..question() }),
         (kept(), ChatRequest { max_tokens: Some(99), ..question() }),
         (kept(), ChatRequest { seed: Some(7), ..question() }),
     ];

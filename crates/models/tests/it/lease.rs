@@ -92,6 +92,7 @@ const LEASE: Duration = Duration::from_millis(30);
 
 fn completion() -> Completion {
     Completion {
+        tool_calls: Vec::new(),
         cache_hit: false,
         text: "Ada.".to_owned(),
         finish: FinishReason::Stop,

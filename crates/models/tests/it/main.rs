@@ -24,5 +24,6 @@ mod openai;
 mod perplexity;
 mod rerank;
 mod reserved;
+mod tools;
 mod transport;
 mod watsonx;

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use crate::conformance::{Dialect, MODEL, ask, chat_suite, listen};
 use crate::openai::messages;
 
-struct Native;
+pub struct Native;
 
 fn line(text: &str) -> Value {
     let message = json!({ "role": "assistant", "content": text });

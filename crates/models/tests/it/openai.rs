@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::conformance::{Dialect, MODEL, ask, chat_suite, listen};
 
-struct Plain;
+pub struct Plain;
 
 pub fn word(finish: &FinishReason) -> &str {
     finish.name()
@@ -113,7 +113,7 @@ impl Dialect for Plain {
 
 chat_suite!(Plain);
 
-struct Azure;
+pub struct Azure;
 
 impl Dialect for Azure {
     const KIND: ProviderKind = ProviderKind::Azure;
@@ -162,7 +162,7 @@ mod azure {
     super::chat_suite!(super::Azure);
 }
 
-struct Router;
+pub struct Router;
 
 impl Dialect for Router {
     const KIND: ProviderKind = ProviderKind::OpenRouter;

@@ -18,7 +18,7 @@ use crate::conformance::{Dialect, MODEL, ask, call, chat_suite, listen, quick};
 use crate::iam::{TOKEN_PATH, token, tokens_at};
 use crate::openai::{messages, usage, word};
 
-struct Project;
+pub struct Project;
 
 fn whole(message: &Value, finish: &FinishReason, reported: Option<(u64, u64)>) -> Value {
     let mut body = json!({

@@ -95,6 +95,8 @@ pub struct Trial {
     pub reports_usage: bool,
     /// Tokens and cost.
     pub usage: Usage,
+    /// Whether it called the tool that it was offered; `null` for one whose provider's kind has none.
+    pub tools: Option<bool>,
     /// The length of its vectors, for one that embeds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dimensions: Option<usize>,
@@ -355,6 +357,7 @@ impl From<lorekeep_types::ProviderInfo> for Provider {
             (can.chat, "chat"),
             (can.stream, "stream"),
             (can.json_schema, "json_schema"),
+            (can.tools, "tools"),
             (can.vision, "vision"),
             (can.embed, "embed"),
             (can.rerank, "rerank"),
@@ -386,6 +389,7 @@ impl From<ModelTest> for Trial {
             streams: test.streams,
             reports_usage: test.reports_usage,
             usage: test.usage.into(),
+            tools: test.tools,
             dimensions: test.dimensions,
             answer: test.answer,
             listed: test.listed,

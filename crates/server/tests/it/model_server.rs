@@ -71,6 +71,7 @@ impl Scripted {
         let failed = |fault, message: &str| ModelError::new(fault, &self.id, message);
         let text = |text: &str| Ok(ChatEvent::Text(text.to_owned()));
         let done = Completion {
+            tool_calls: Vec::new(),
             text: "Ada did.".to_owned(),
             finish: FinishReason::Stop,
             usage: TokenUsage { prompt: 12, completion: 3, ..TokenUsage::default() },

@@ -57,6 +57,7 @@ impl Replay {
         let is_again = request.messages.len() > 2;
         let text = if is_again { NOTHING } else { self.answers.get(&key(quoted(&asked)))?.as_str() };
         Some(Completion {
+            tool_calls: Vec::new(),
             text: text.to_owned(),
             finish: FinishReason::Stop,
             usage: TokenUsage::default(),

@@ -117,6 +117,7 @@ fn types() -> Vec<String> {
 
 fn completion(text: &str) -> Completion {
     Completion {
+        tool_calls: Vec::new(),
         text: text.to_owned(),
         finish: FinishReason::Stop,
         usage: TokenUsage::default(),

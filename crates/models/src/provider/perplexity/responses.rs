@@ -54,18 +54,20 @@ fn web_search(web: &WebSearch) -> Value {
 
 fn item(message: &ChatMessage) -> Value {
     let only_text = message.parts.iter().all(|part| matches!(part, Part::Text(_)));
-    let content = if only_text { json!(message.plain()) } else { message.parts.iter().map(part).collect() };
+    let content = if only_text { json!(message.plain()) } else { message.parts.iter().filter_map(part).collect() };
     json!({ "type": "message", "role": message.role.name(), "content": content })
 }
 
-fn part(part: &Part) -> Value {
-    match part {
+fn part(part: &Part) -> Option<Value> {
+    Some(match part {
         Part::Text(text) => json!({ "type": "input_text", "text": text }),
         Part::Image { media_type, bytes } => {
             let url = format!("data:{media_type};base64,{}", STANDARD.encode(bytes));
             json!({ "type": "input_image", "image_url": url })
         }
-    }
+        // These models have no tools.
+        Part::ToolCall(_) | Part::ToolResult { .. } => return None,
+    })
 }
 
 pub(super) fn answer(body: &[u8]) -> Result<Vec<Piece>, WireFault> {
