@@ -10,6 +10,9 @@ use moka::sync::Cache;
 
 use super::limits::{CacheLimits, Jitter, pack, unpack};
 
+/// Bytes of a key and its place, about.
+const OVERHEAD: u64 = 96;
+
 /// A kept value.
 #[derive(Clone)]
 struct Value {
@@ -46,13 +49,20 @@ impl Expiry<CacheKey, Value> for Own {
 }
 
 impl MemoryCache {
-    /// A cache within `limits`. Answers are limited by number, the rest by bytes.
+    /// A cache within `limits`: answers, which are limited in number, have a quarter of the bytes, all else has the rest.
     #[must_use]
     pub fn new(limits: CacheLimits) -> Self {
-        let weigh = |_: &CacheKey, value: &Value| u32::try_from(value.bytes.len() + 96).unwrap_or(u32::MAX);
+        let of_answers = limits.bytes / 4;
+        // No answer weighs less than its share, so that their number is kept, too.
+        let share = of_answers / limits.answers.max(1);
+        let weigh = |value: &Value| value.bytes.len() as u64 + OVERHEAD;
+        let clamped = |weight: u64| u32::try_from(weight).unwrap_or(u32::MAX);
+        let weigh_answer = move |_: &CacheKey, value: &Value| clamped(weigh(value).max(share));
+        let weigh_other = move |_: &CacheKey, value: &Value| clamped(weigh(value));
+        let others = limits.bytes - of_answers;
         Self {
-            answers: Cache::builder().max_capacity(limits.answers).expire_after(Own).build(),
-            others: Cache::builder().max_capacity(limits.bytes).weigher(weigh).expire_after(Own).build(),
+            answers: Cache::builder().max_capacity(of_answers).weigher(weigh_answer).expire_after(Own).build(),
+            others: Cache::builder().max_capacity(others).weigher(weigh_other).expire_after(Own).build(),
             jitter: Jitter::default(),
             answer_lifetime: limits.answer_lifetime,
         }
@@ -97,6 +107,8 @@ impl ModelCache for MemoryCache {
     }
 
     fn sizes(&self) -> lorekeep_types::Result<Vec<CacheSize>> {
+        // What was put in lately may have to make room yet.
+        [&self.answers, &self.others].into_iter().for_each(Cache::run_pending_tasks);
         let mut sizes = CacheKind::ALL.map(|kind| CacheSize { kind, entries: 0, bytes: 0 });
         for (key, value) in self.answers.iter().chain(&self.others) {
             if let Some(size) = sizes.iter_mut().find(|size| size.kind == key.kind) {

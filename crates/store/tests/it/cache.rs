@@ -158,3 +158,21 @@ fn a_memory_cache_forgets_what_it_has_no_room_for() {
     cache.put(&brief, b"gone", Some(Duration::ZERO)).unwrap();
     assert_eq!(cache.get(&brief).unwrap(), None);
 }
+
+#[test]
+fn answers_in_memory_are_limited_in_number_and_in_bytes() {
+    let kept = |limits: CacheLimits, bytes: usize| {
+        let cache = MemoryCache::new(limits);
+        for number in 0..200_u32 {
+            // What looks random cannot be packed.
+            let mut value = vec![0; bytes];
+            blake3::Hasher::new().update(&number.to_le_bytes()).finalize_xof().fill(&mut value);
+            cache.put(&numbered(CacheKind::Answer, number), &value, None).unwrap();
+        }
+        cache.sizes().unwrap().first().map_or(0, |size| size.entries)
+    };
+    let few = kept(CacheLimits { answers: 10, ..CacheLimits::default() }, 10);
+    assert!((1..=10).contains(&few), "{few}");
+    let small = kept(CacheLimits { bytes: 40_000, ..CacheLimits::default() }, 1_000);
+    assert!((1..=10).contains(&small), "{small}");
+}
