@@ -473,3 +473,24 @@ pub trait RerankModel: Send + Sync {
         top_n: usize,
     ) -> BoxFuture<'a, Result<Reranked, ModelError>>;
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_cannot_be_served_now_is_told_when_to_come_back() {
+        let seconds = |seconds| Some(Duration::from_secs(seconds));
+        for (fault, wait) in [
+            (ModelFault::QueueFull, seconds(1)),
+            (ModelFault::RateLimited { after: seconds(47) }, seconds(47)),
+            (ModelFault::CircuitOpen { after: Duration::from_secs(30) }, seconds(30)),
+            (ModelFault::Overloaded { after: None }, None),
+        ] {
+            let error = Error::from(ModelError::new(fault, &ModelId::new("p", "m"), "not called"));
+            assert_eq!((error.code(), error.retry_after()), (ErrorCode::UpstreamUnavailable, wait));
+            assert_eq!(error.code().http_status(), 503);
+            assert!(error.remedy().is_some_and(|hint| hint.contains("ask again later")), "{error}");
+        }
+    }
+}
