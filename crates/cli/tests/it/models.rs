@@ -479,3 +479,21 @@ fn a_reranker_that_fails_leaves_the_order_and_is_told() {
     assert_eq!(names(&after), before);
     assert!(after["notices"].to_string().contains("built-in order"), "{after}");
 }
+
+#[test]
+fn an_answer_that_is_cut_at_its_limit_is_logged() {
+    let provider = Provider::new(|_| {
+        let message = json!({ "role": "assistant", "content": "Heat loss fell by" });
+        let choice = json!({ "index": 0, "message": message, "finish_reason": "length" });
+        let usage = json!({ "prompt_tokens": 1000, "completion_tokens": 77, "total_tokens": 1077 });
+        Some(Reply::json(200, &json!({ "id": "c1", "model": "small", "choices": [choice], "usage": usage })))
+    });
+    let place = place(&provider.url(), "");
+    let server = place.serve();
+    place.run(&["ask", QUESTION, "--json"]);
+    let is_cut =
+        |line: &Value| line["fields"]["message"].as_str().is_some_and(|said| said.contains("was cut at the limit"));
+    let line = soon("no line of the cut", || server.log().into_iter().find(is_cut));
+    assert_eq!((&line["level"], &line["fields"]["written"]), (&json!("WARN"), &json!(77)), "{line}");
+    assert_eq!(line["fields"]["model"], "llm/small");
+}

@@ -206,6 +206,7 @@ async fn a_space_pictures_schemas_and_a_base_with_a_path() {
     let expected = json!({
         "model_id": MODEL, "space_id": "space-1", "messages": [{ "role": "user", "content": content }],
         "stop": ["END"], "seed": 7, "response_format": { "type": "json_schema", "json_schema": schema },
+        "top_p": 1, "frequency_penalty": 0, "presence_penalty": 0,
     });
     assert_eq!(asked[1].json(), expected);
 }
