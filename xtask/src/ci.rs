@@ -14,12 +14,13 @@ const MOST_BYTES: u64 = 60 << 20;
 type Step = (&'static str, fn() -> Result<()>);
 
 /// The steps, by name.
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 10] = [
     ("install", install),
     ("format", format),
     ("tidy", tidy::run),
     ("lint", lint),
     ("test", test),
+    ("local", local),
     ("codegen", || codegen::run(true)),
     ("web", web),
     ("release", release),
@@ -64,7 +65,7 @@ fn format() -> Result<()> {
     run(&root(), &cargo(), &["fmt", "--all", "--check"])
 }
 
-/// Once as it is built by default, once with models in the process, whose tests take a build of their own to run.
+/// Once as it is built by default, once with models in the process.
 fn lint() -> Result<()> {
     let local = ["--features", "lorekeep/local-models,xtask/local-models"];
     for features in [&[][..], &local] {
@@ -76,6 +77,13 @@ fn lint() -> Result<()> {
 
 fn test() -> Result<()> {
     run(&root(), &cargo(), &["test", "--workspace", "--quiet"])
+}
+
+/// What is different where models run in the process.
+fn local() -> Result<()> {
+    let words =
+        ["test", "--workspace", "--quiet", "--features", "lorekeep/local-models", "--lib", "--test", "it", "--"];
+    run(&root(), &cargo(), &[&words[..], &["local", "model_serve"]].concat())
 }
 
 /// The page builds from its source to exactly what is committed, and its own tests pass.

@@ -28,7 +28,7 @@ mod stub;
 pub use against::compare;
 use relay::Relay;
 pub use relay::serve as relay;
-use server::Place;
+use server::{Awake, Place};
 use stub::Stub;
 
 /// The core of stub and load; the server has the first.
@@ -79,6 +79,13 @@ fn figures(work: &Path, only: &[&str]) -> Result<Value> {
         let relay = Relay::start(stub.port)?;
         figures["at_once"] = overhead::whole_answers(&stub, &server, &relay, 0)?;
         figures["at_20_ms"] = overhead::whole_answers(&stub, &server, &relay, 20)?;
+        let logging = Place::new(work, "logging", stub.port, PLENTY_NANO)?.logging().start()?;
+        overhead::warm(&logging)?;
+        figures["logging"] = overhead::whole_answers(&stub, &logging, &relay, 0)?;
+        logging.kill()?;
+        let awake = Awake::start()?;
+        figures["awake"] = overhead::whole_answers(&stub, &server, &relay, 0)?;
+        drop(awake);
     }
     if asked("streaming") {
         figures["streaming"] = overhead::streams(&stub, &server)?;

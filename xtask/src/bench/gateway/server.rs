@@ -18,6 +18,8 @@ pub const OUTPUT_NANO: u64 = 2_000;
 pub struct Place {
     folder: PathBuf,
     port: u16,
+    /// What its server logs.
+    log: &'static str,
 }
 
 /// A running server. Dropping it kills it.
@@ -40,7 +42,12 @@ impl Place {
              [budgets.day]\nlimit_usd = {limit}\n"
         );
         std::fs::write(folder.join("lorekeep.toml"), text).context("cannot write the configuration")?;
-        Ok(Self { folder, port })
+        Ok(Self { folder, port, log: "error" })
+    }
+
+    /// The same, whose server logs what servers log by default: two lines per call.
+    pub fn logging(self) -> Self {
+        Self { log: "warn,lorekeep=info", ..self }
     }
 
     /// Starts the server of the same build as this program, on the first core.
@@ -53,7 +60,7 @@ impl Place {
         let mut command = Command::new("taskset");
         command.args(["-c", "0"]).arg(binary).arg("--data").arg(self.folder.join("data"));
         command.args(["serve", "--port", &self.port.to_string()]).current_dir(&self.folder);
-        command.env("RUST_LOG", "error").stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.env("RUST_LOG", self.log).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().context("cannot start the server")?;
         let mut server = Server { child, port: self.port };
         wait_ready(&mut server.child, self.port)?;
@@ -92,5 +99,24 @@ impl Drop for Server {
         // It was started here; that it has gone already is as good.
         let _ = self.child.kill();
         let _ = self.child.wait();
+    }
+}
+
+/// Keeps the first core from halting, for as long as it lives, and gives way to everything else.
+pub struct Awake(Child);
+
+impl Awake {
+    pub fn start() -> Result<Self> {
+        let mut command = Command::new("taskset");
+        command.args(["-c", "0", "chrt", "--idle", "0", "sh", "-c", "while :; do :; done"]);
+        Ok(Self(command.stdin(Stdio::null()).spawn().context("cannot keep the core awake")?))
+    }
+}
+
+impl Drop for Awake {
+    fn drop(&mut self) {
+        // It was started here and never ends by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
     }
 }
