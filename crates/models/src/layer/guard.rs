@@ -244,7 +244,8 @@ impl Guard {
     }
 }
 
-/// An attempt that is under way. Given up by its caller, it is taken to have had its prompt read.
+/// An attempt that is under way. Given up by its caller, it is taken to have had its prompt read; what was written is not
+/// known.
 struct Sent<'e, P: Fn() -> u64> {
     entry: &'e mut Entry,
     prompt: &'e P,
@@ -268,7 +269,7 @@ impl<P: Fn() -> u64> Drop for Sent<'_, P> {
     fn drop(&mut self) {
         self.entry.api_ms += self.began.elapsed().as_secs_f64() * 1e3;
         if !self.is_over {
-            self.entry.took(read(self.prompt));
+            self.entry.given_up(read(self.prompt));
         }
     }
 }

@@ -210,6 +210,15 @@ impl Entry {
         self.consumed = self.with_consumed(usage);
     }
 
+    /// Notes what an attempt took at least whose caller went away. Its provider may go on to write all that was asked for:
+    /// where a budget is set, the whole reservation is charged.
+    pub fn given_up(&mut self, usage: TokenUsage) {
+        self.took(usage);
+        if self.meter.reserves {
+            self.spent = None;
+        }
+    }
+
     /// What an attempt took, and what those before it had taken.
     fn with_consumed(&self, usage: TokenUsage) -> TokenUsage {
         if self.consumed == TokenUsage::default() { usage } else { usage.and(self.consumed) }

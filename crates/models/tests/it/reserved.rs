@@ -171,7 +171,7 @@ async fn asked(provider: &Upstream) {
 }
 
 #[tokio::test]
-async fn a_call_that_is_given_up_is_charged_its_prompt() {
+async fn a_call_that_is_given_up_before_anything_came_is_charged_what_was_reserved() {
     let prompt = usage::count_request(&question());
     for streamed in [false, true] {
         let provider = upstream(|_| Some(Reply::raw(vec![Step::Hang]))).await;
@@ -189,7 +189,8 @@ async fn a_call_that_is_given_up_is_charged_its_prompt() {
         let row = covered(&bench).await;
         let taken = (row.status.as_str(), row.usage.prompt, row.usage.completion, row.usage.estimated);
         assert_eq!(taken, ("cancelled", prompt, 0, true), "streamed: {streamed}");
-        assert_eq!(row.charged, Some(1_000 * prompt as i64 + 100_000));
+        // The provider may write on: how much it costs is not known.
+        assert_eq!((row.cost, row.charged), (None, Some(row.reserved)));
     }
 }
 
