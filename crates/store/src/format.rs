@@ -25,11 +25,12 @@ impl Format {
 
     /// Brings the database to the newest format in one transaction.
     pub(crate) fn migrate(&self, connection: &mut Connection) -> Result<()> {
-        let found = self.check(connection)?;
-        if found == self.newest() {
+        if self.check(connection)? == self.newest() {
             return Ok(());
         }
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        // Whoever held the file until now may have done it.
+        let found = self.check(&transaction)?;
         for step in self.steps.iter().skip(usize::try_from(found).unwrap_or(0)) {
             transaction.execute_batch(step)?;
         }
@@ -49,5 +50,43 @@ impl Format {
             return Err(StoreError::Damaged(format!("the file is not a Lorekeep {}", self.name)));
         }
         Ok(found)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use std::sync::Barrier;
+
+    use super::*;
+
+    #[test]
+    fn two_that_open_a_file_at_once_bring_it_up_to_date_once() {
+        const OLD: Format = Format { name: "thing", mark: 7, steps: &["CREATE TABLE things (name TEXT)"] };
+        let steps = &["CREATE TABLE things (name TEXT)", "ALTER TABLE things ADD COLUMN owner TEXT"];
+        let new = Format { steps, ..OLD };
+        for round in 0..20 {
+            let folder = tempfile::tempdir().unwrap();
+            let open = || {
+                let connection = Connection::open(folder.path().join("things.sqlite")).unwrap();
+                connection.busy_timeout(std::time::Duration::from_secs(10)).unwrap();
+                connection
+            };
+            OLD.migrate(&mut open()).unwrap();
+            let both = Barrier::new(2);
+            std::thread::scope(|scope| {
+                let migrate = || {
+                    let mut connection = open();
+                    both.wait();
+                    new.migrate(&mut connection)
+                };
+                let migrations = [scope.spawn(migrate), scope.spawn(migrate)];
+                for migration in migrations {
+                    migration.join().unwrap().unwrap_or_else(|error| panic!("round {round}: {error}"));
+                }
+            });
+            assert_eq!(new.check(&open()).unwrap(), 2);
+        }
     }
 }
