@@ -46,7 +46,7 @@ struct State {
     credentials: HashMap<String, Credential>,
     /// Roles whose models were set at run time.
     set: BTreeMap<Role, Vec<ModelId>>,
-    /// What writes in each role, made when it is first asked for.
+    /// What writes in each role where all its models are behind addresses, made when it is first asked for.
     chats: HashMap<Role, Writing>,
 }
 
@@ -252,7 +252,10 @@ impl Models for Gateway {
         drop(state);
         let models = self.usable(&named, |id| self.guarded(id));
         let chain = Chain::new(models).map(|chain| Arc::new(chain) as Arc<dyn ChatModel>);
-        self.state().chats.insert(role, Writing { named, chain: chain.clone() });
+        // A model of this process that could not be loaded is tried anew by the next call: its file may be whole then.
+        if !named.iter().any(|id| self.provider(id).is_ok_and(|provider| provider.places().is_some())) {
+            self.state().chats.insert(role, Writing { named, chain: chain.clone() });
+        }
         chain
     }
 
