@@ -168,7 +168,7 @@ impl Llama {
             folder::Found::Llama(path) => Self::from_folder(path, context),
             folder::Found::Gguf(path) => {
                 let mut file = gguf::Gguf::open(path)?;
-                let (device, dtype) = (device()?, DType::F32);
+                let (device, dtype) = (device(), DType::F32);
                 let (sizes, rotation) = (file.sizes()?, file.rotation()?);
                 memory::check(file.bytes() + room(&sizes, context, dtype))?;
                 let bytes = file.bytes();
@@ -187,7 +187,7 @@ impl Llama {
         let config: Config = folder::json(&file)?;
         let (sizes, rotation) = (config.sizes(&file)?, config.rotation(&file)?);
         let weights = Weights::open(path)?;
-        let device = device()?;
+        let device = device();
         // A processor computes fastest in 32 bits; a GPU in the 16 that such models are published in.
         let dtype = if device.is_cpu() { DType::F32 } else { DType::BF16 };
         let bytes = weights.numbers().saturating_mul(dtype.size_in_bytes() as u64);
@@ -363,9 +363,12 @@ struct Place<'a> {
     bytes: u64,
 }
 
-/// The GPU in a build for it, else the processor.
-fn device() -> Result<Device, LocalError> {
-    Ok(Device::cuda_if_available(0)?)
+/// The first GPU in a build for it where there is one, else the processor.
+fn device() -> Device {
+    Device::cuda_if_available(0).unwrap_or_else(|error| {
+        tracing::warn!(%error, "no GPU can be used; the model is computed on the processor");
+        Device::Cpu
+    })
 }
 
 /// Bytes of keys and values of a full context.
