@@ -125,8 +125,10 @@ impl Cleaner<'_> {
             _ => None,
         };
         found.unwrap_or_else(|| {
-            self.out.push(letter);
-            letter.len_utf8()
+            // What goes on with a word begins nothing.
+            let word = rest.bytes().take_while(u8::is_ascii_alphanumeric).count().max(letter.len_utf8());
+            self.out.push_str(rest.get(..word).unwrap_or_default());
+            word
         })
     }
 
@@ -195,7 +197,9 @@ impl Cleaner<'_> {
         if before.is_some_and(|c| c.is_ascii_alphanumeric()) {
             return None;
         }
-        let end = rest.find(|c: char| c.is_whitespace() || "<>\"`)]".contains(c)).unwrap_or(rest.len());
+        let end = rest
+            .find(|c: char| c.is_whitespace() || matches!(c, '<' | '>' | '"' | '`' | ')' | ']'))
+            .unwrap_or(rest.len());
         let whole = rest.get(..end)?;
         let whole = whole.trim_end_matches(['.', ',', ';', ':', '!', '?']);
         let head = scheme(whole).filter(|head| *head < whole.len())?;
